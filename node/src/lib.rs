@@ -2,4 +2,6 @@
 //! out node by node. `docs/architecture.md` is the map; the modules below are its rooms.
 
 pub mod clock;
+pub mod driver;
 pub mod ids;
+pub mod service;
