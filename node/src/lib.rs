@@ -3,5 +3,8 @@
 
 pub mod clock;
 pub mod driver;
+pub mod identity;
 pub mod ids;
 pub mod service;
+pub mod spec;
+pub mod state;

@@ -1,0 +1,3 @@
+//! Who is who: the cluster's CA, certificates, join tokens.
+
+pub mod token;

@@ -1,0 +1,76 @@
+//! The nodes of the cluster, its operators, and what lets them in.
+
+use crate::ids::{NodeId, RaftId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// A node, from its admission to its removal and after it: raft ids and certificates of removed
+/// nodes must never come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Its id, as in its certificate.
+    pub id: NodeId,
+    /// Its number within raft.
+    pub raft_id: RaftId,
+    /// For people; unique among present nodes.
+    pub name: String,
+    /// Where its daemon listens.
+    pub address: SocketAddr,
+    /// For placement.
+    pub labels: BTreeMap<String, String>,
+    /// Seals what only voters may know (the CA's key).
+    pub sealing_key: Vec<u8>,
+    /// Serial numbers of its certificates that are still valid.
+    pub certificates: Vec<Certificate>,
+    /// The version of its daemon.
+    pub daemon_version: String,
+    /// When it was admitted.
+    pub joined_at: Timestamp,
+    /// Whether it still belongs to the cluster.
+    pub membership: Membership,
+}
+
+/// Whether a node still belongs to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Membership {
+    /// It does.
+    Present,
+    /// It was removed for good.
+    Removed { at: Timestamp },
+}
+
+/// A certificate that the cluster's CA has signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Its serial number, lower-case hex.
+    pub serial: String,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+}
+
+/// What an operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Look, push, plan, start, pause, abort.
+    Operator,
+    /// All of it, nodes and operators too.
+    Admin,
+}
+
+/// An operator who holds a client certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorRecord {
+    /// The name in the certificate.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// When it was signed.
+    pub added_at: Timestamp,
+}
