@@ -54,7 +54,7 @@ pub enum Rejection {
     NobodyMatches { app: AppName, labels: String },
     /// What cannot change while a rollout is on its way, or once instances exist.
     #[error("app {app}: `{field}` cannot change {when}")]
-    SpecConflict { app: AppName, field: &'static str, when: String },
+    SpecConflict { app: AppName, field: String, when: String },
     /// No such plan.
     #[error("there is no plan {0}; make one with `relupctl plan APP VERSION`")]
     NoSuchPlan(PlanId),
