@@ -93,8 +93,9 @@ pub enum Command {
     /// A node's agent shall repair an app, or try a failed catch-up again.
     RepairNode { node: NodeId, app: Option<AppName> },
 
-    /// The reconciler's decision on a rollout; void if the rollout has changed since.
-    Decide { rollout: RolloutId, revision: u64, decision: Decision },
+    /// The reconciler's decisions on a rollout, taken together: all of them, or none if the rollout
+    /// has changed since.
+    Decide { rollout: RolloutId, revision: u64, decisions: Vec<Decision> },
     /// A node's answer to an assignment; void unless that is still its newest.
     Report { node: NodeId, app: AppName, generation: Generation, report: Report },
     /// What a node found by itself.
@@ -125,7 +126,7 @@ pub struct Admission {
 /// What the reconciler decides on a rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
-    /// An order to one node. `rungs_tried` is kept for a second way back.
+    /// An order to one node.
     Assign { node: NodeId, order: Order },
     /// Leave a node out.
     Skip { node: NodeId, reason: String },

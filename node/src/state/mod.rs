@@ -24,6 +24,7 @@ use release::ReleaseRecord;
 use rollout::{Plan, Rollout};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// What applying an entry gave.
 pub type Outcome = Result<Applied, Rejection>;
@@ -48,7 +49,7 @@ pub struct ClusterState {
     /// Rollouts: those on their way, and the newest of the ended ones.
     pub rollouts: BTreeMap<RolloutId, Rollout>,
     /// What happened lately, oldest first.
-    pub events: VecDeque<Event>,
+    pub events: VecDeque<Arc<Event>>,
     /// The numbers that are given out next.
     pub next: Counters,
     /// Outcomes of the newest commands, oldest first, so that a command sent twice is applied once.

@@ -65,6 +65,9 @@ pub struct Rollout {
     pub plan: Plan,
     /// The app's spec as it was at the start: a later change does not touch a rollout on its way.
     pub spec: AppSpec,
+    /// The release that the app was committed to when it started; `current` returns to it when the
+    /// rollout turns round after `CommitDecided`.
+    pub previous: Option<ReleaseId>,
     /// Counts up with every change; decisions are proposed by compare-and-set on it.
     pub revision: u64,
     /// Where it is.
@@ -211,8 +214,6 @@ pub enum HaltReason {
     Orphaned { node: NodeId },
     /// An operator ended it.
     Aborted { by: String, how: AbortMode },
-    /// A node was removed from the cluster while it was at work.
-    NodeRemoved { node: NodeId },
 }
 
 /// What an operator wants of an abort.
@@ -249,6 +250,8 @@ pub struct NodeProgress {
     pub method: Method,
     /// The generation of the first upgrade assignment; `Some` means touched, acknowledged or not.
     pub touched: Option<Generation>,
+    /// It had lost contact and took itself back.
+    pub orphaned: bool,
     /// Where it is.
     pub step: Step,
 }
