@@ -1,0 +1,28 @@
+%% 0.2.0: the state is {state, Count, Since}; code_change migrates from and to {state, Count}.
+-module(shop_counter).
+-behaviour(gen_server).
+-vsn("2").
+-export([start_link/0, bump/0, count/0, layout/0]).
+-export([init/1, handle_call/3, handle_cast/2, code_change/3]).
+
+-record(state, {count = 0, since}).
+
+start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+bump() -> gen_server:call(?MODULE, bump).
+count() -> gen_server:call(?MODULE, count).
+layout() -> gen_server:call(?MODULE, layout).
+
+init([]) -> {ok, #state{since = started}}.
+
+handle_call(bump, _From, State = #state{count = Count}) -> {reply, Count + 1, State#state{count = Count + 1}};
+handle_call(count, _From, State = #state{count = Count}) -> {reply, Count, State};
+handle_call(layout, _From, State = #state{}) -> {reply, 2, State}.
+
+handle_cast(_Message, State) -> {noreply, State}.
+
+code_change({down, _To}, #state{count = Count}, _Extra) ->
+    shop_witness:code_changed(down),
+    {ok, {state, Count}};
+code_change(_From, {state, Count}, _Extra) ->
+    shop_witness:code_changed(up),
+    {ok, #state{count = Count, since = migrated}}.

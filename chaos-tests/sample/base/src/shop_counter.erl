@@ -1,0 +1,24 @@
+%% 0.1.0: the state is {state, Count}.
+-module(shop_counter).
+-behaviour(gen_server).
+-vsn("1").
+-export([start_link/0, bump/0, count/0, layout/0]).
+-export([init/1, handle_call/3, handle_cast/2, code_change/3]).
+
+-record(state, {count = 0}).
+
+start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+bump() -> gen_server:call(?MODULE, bump).
+count() -> gen_server:call(?MODULE, count).
+layout() -> gen_server:call(?MODULE, layout).
+
+init([]) -> {ok, #state{}}.
+
+handle_call(bump, _From, State = #state{count = Count}) -> {reply, Count + 1, State#state{count = Count + 1}};
+handle_call(count, _From, State = #state{count = Count}) -> {reply, Count, State};
+handle_call(layout, _From, State = #state{}) -> {reply, 1, State}.
+
+handle_cast(_Message, State) -> {noreply, State}.
+
+%% Nothing is older than 0.1.0, and going down to it is the newer version's work.
+code_change(_From, State, _Extra) -> {ok, State}.
