@@ -2,6 +2,8 @@
 //! and it carries out single steps, each of which may be repeated at any time ("already done" is
 //! success) and may be cut off at any instant (the next observation tells what became of it).
 
+pub mod erlang;
+
 use crate::ids::{BootNonce, ReleaseVersion};
 use async_trait::async_trait;
 use relupd_release::Digest;

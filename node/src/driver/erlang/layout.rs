@@ -1,0 +1,200 @@
+//! Where everything of an app lies on this host, and the small files that say which version runs:
+//! the permanent pointer (`releases/start_erl.data`) and the trial file, which a reboot takes away.
+//! `relupd launch` reads them without the daemon; so they hold one line each and nothing to parse.
+
+use crate::ids::{AppName, ReleaseName, ReleaseVersion};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The paths of one app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+impl Layout {
+    /// An app with its release root at `root` and its own directory below `run_directory`.
+    #[must_use]
+    pub fn new(root: &Path, run_directory: &Path, app: &AppName) -> Self {
+        Self { root: root.to_owned(), run: run_directory.join(app.as_str()) }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The app's own directory for what must not survive a reboot.
+    pub(super) fn run(&self) -> &Path {
+        &self.run
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.run.join("link.sock")
+    }
+
+    pub(super) fn trial(&self) -> PathBuf {
+        self.run.join("trial")
+    }
+
+    pub(super) fn libraries(&self) -> PathBuf {
+        self.root.join("lib")
+    }
+
+    pub(super) fn releases(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
+    pub(super) fn release(&self, version: &ReleaseVersion) -> PathBuf {
+        self.releases().join(version.as_str())
+    }
+
+    /// The book of the release handler.
+    pub(super) fn book(&self) -> PathBuf {
+        self.releases().join("RELEASES")
+    }
+
+    pub(super) fn permanent(&self) -> PathBuf {
+        self.releases().join("start_erl.data")
+    }
+
+    pub(super) fn script(&self, name: &ReleaseName) -> PathBuf {
+        self.root.join("bin").join(name.as_str())
+    }
+
+    pub(super) fn script_of(&self, name: &ReleaseName, version: &ReleaseVersion) -> PathBuf {
+        self.root.join("bin").join(format!("{name}-{version}"))
+    }
+
+    /// Boot script and configuration of a version, without their extensions, as `init` takes them.
+    pub(super) fn boot(&self, version: &ReleaseVersion) -> PathBuf {
+        self.release(version).join("start")
+    }
+
+    pub(super) fn config(&self, version: &ReleaseVersion) -> PathBuf {
+        self.release(version).join("sys")
+    }
+}
+
+/// What a pointer points at: `ERTS VSN`, the form of OTP's `start_erl.data`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pointer {
+    pub(super) erts: ReleaseVersion,
+    pub(super) version: ReleaseVersion,
+}
+
+/// The text is not `ERTS VSN`.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("expected `ERTS VSN`, found {0:?}")]
+pub(super) struct InvalidPointer(String);
+
+impl FromStr for Pointer {
+    type Err = InvalidPointer;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidPointer(text.chars().take(80).collect());
+        let mut words = text.split_whitespace();
+        let (Some(erts), Some(version), None) = (words.next(), words.next(), words.next()) else {
+            return Err(invalid());
+        };
+        Ok(Self {
+            erts: erts.parse().map_err(|_| invalid())?,
+            version: version.parse().map_err(|_| invalid())?,
+        })
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.erts, self.version)
+    }
+}
+
+/// What became of reading a pointer. A torn one is not an absent one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PointerFile {
+    Absent,
+    Points(Pointer),
+    Torn(InvalidPointer),
+}
+
+impl Clone for InvalidPointer {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+pub(super) fn read_pointer(path: &Path) -> io::Result<PointerFile> {
+    match read_optional(path)? {
+        None => Ok(PointerFile::Absent),
+        Some(bytes) => Ok(match String::from_utf8_lossy(&bytes).parse() {
+            Ok(pointer) => PointerFile::Points(pointer),
+            Err(invalid) => PointerFile::Torn(invalid),
+        }),
+    }
+}
+
+pub(super) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a file so that after any crash it holds either the old or the new content, whole.
+pub(super) fn replace_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = directory.join(format!(".{name}.new"));
+    remove_if_there(&temporary)?;
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_directory(directory)
+}
+
+pub(super) fn remove_durably(path: &Path) -> io::Result<()> {
+    remove_if_there(path)?;
+    sync_directory(path.parent().unwrap_or(Path::new("/")))
+}
+
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_read_with_and_without_a_newline() {
+        for text in ["13.1.5 0.2.0", "13.1.5 0.2.0\n"] {
+            let pointer: Pointer = text.parse().unwrap();
+            assert_eq!((pointer.erts.as_str(), pointer.version.as_str()), ("13.1.5", "0.2.0"));
+        }
+    }
+
+    #[test]
+    fn a_torn_pointer_is_told_apart_from_an_absent_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("start_erl.data");
+        assert_eq!(read_pointer(&path).unwrap(), PointerFile::Absent);
+        for torn in ["", "13.1.5", "13.1.5 0.2.0 more", "13.1.5 ../../etc"] {
+            replace_durably(&path, torn.as_bytes(), 0o644).unwrap();
+            assert!(matches!(read_pointer(&path).unwrap(), PointerFile::Torn(_)), "{torn:?}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+%% The VM's end of the link between an app and relupd's daemon.
+%%
+%% The VM dials: it connects to the daemon's Unix socket, says who it is, and answers requests until
+%% the connection ends; then it dials again, for ever. Needs no distribution, no cookie and nothing
+%% of the release but kernel, stdlib and, for upgrades, sasl. Written for OTP 21 and later.
+%%
+%% Two processes, linked to nothing, so that neither can take the app down:
+%%   - the keeper holds what must outlive a connection: the boot nonce, new in every life of the VM,
+%%     and the book of operations;
+%%   - the dialler owns the connection and is started again whenever it ends, for whatever reason.
+%%
+%% Frames have a length of four bytes in front and hold one external term:
+%%   VM -> daemon   {hello, ?PROTOCOL, Facts}
+%%   daemon -> VM   {request, Number, Request}
+%%   VM -> daemon   {reply, Number, {ok, Answer} | {error, Text}}
+%% Reasons cross as printed text of bounded depth: a crash reason may hold the whole state of a process.
+%% Requests are carried out side by side: one that waits for the release handler holds up nobody.
+-module(relupd_link).
+-export([start/1]).
+-export([keeper/2, dialler/3]).
+
+-define(PROTOCOL, 1).
+-define(FIRST_PAUSE_MS, 50).
+-define(LONGEST_PAUSE_MS, 1000).
+%% After a connection ended: short, because the daemon may just have restarted, but not so short
+%% that a daemon that turns us away is kept busy.
+-define(AGAIN_PAUSE_MS, 200).
+%% Finished operations that are remembered. A daemon asks for the result of its latest one only.
+-define(REMEMBERED, 64).
+
+%% Starts the link once; a second call changes nothing.
+start(SocketPath) ->
+    case whereis(?MODULE) of
+        undefined ->
+            Starter = self(),
+            Keeper = spawn(?MODULE, keeper, [Starter, SocketPath]),
+            receive {Keeper, started} -> ok after 5000 -> {error, timeout} end;
+        _Running ->
+            ok
+    end.
+
+%% ---- keeper: boot nonce and operations
+
+keeper(Starter, SocketPath) ->
+    true = register(?MODULE, self()),
+    process_flag(priority, high),
+    Starter ! {self(), started},
+    Nonce = boot_nonce(),
+    keep(#{path => SocketPath, nonce => Nonce, operations => #{}, finished => [],
+           dialler => spawn_dialler(SocketPath, Nonce, 0)}).
+
+keep(State = #{path := Path, nonce := Nonce, dialler := Dialler}) ->
+    receive
+        {run, Operation, Fun, Client} ->
+            keep(run(Operation, Fun, Client, State));
+        {result, Operation, Client} ->
+            tell(Client, result(Operation, State)),
+            keep(State);
+        {finished, Operation, Result} ->
+            keep(finish(Operation, Result, State));
+        {'DOWN', _Monitor, process, Dialler, _ConnectionEnded} ->
+            keep(State#{dialler := spawn_dialler(Path, Nonce, ?AGAIN_PAUSE_MS)});
+        {'DOWN', _Monitor, process, Worker, Reason} ->
+            keep(worker_down(Worker, Reason, State));
+        _Stray ->
+            keep(State)
+    end.
+
+%% An operation runs once under its id; whoever asks again gets the same result.
+run(Operation, Fun, Client, State = #{operations := Operations}) ->
+    case Operations of
+        #{Operation := {running, Worker, Clients}} ->
+            State#{operations := Operations#{Operation := {running, Worker, [Client | Clients]}}};
+        #{Operation := {done, Result}} ->
+            tell(Client, Result),
+            State;
+        #{} ->
+            Keeper = self(),
+            {Worker, _Monitor} = spawn_monitor(fun() -> Keeper ! {finished, Operation, guarded(Fun)} end),
+            State#{operations := Operations#{Operation => {running, Worker, [Client]}}}
+    end.
+
+finish(Operation, Result, State = #{operations := Operations, finished := Finished}) ->
+    case Operations of
+        #{Operation := {running, _Worker, Clients}} ->
+            [tell(Client, Result) || Client <- Clients],
+            {Kept, Forgotten} = lists:split(min(?REMEMBERED, length(Finished) + 1), [Operation | Finished]),
+            State#{operations := maps:without(Forgotten, Operations#{Operation := {done, Result}}),
+                   finished := Kept};
+        #{} ->
+            State
+    end.
+
+%% A worker tells its result before it ends; one that ends without was killed.
+worker_down(Worker, Reason, State = #{operations := Operations}) ->
+    case [Operation || {Operation, {running, Pid, _}} <- maps:to_list(Operations), Pid =:= Worker] of
+        [Operation] -> finish(Operation, {error, printed({killed, Reason})}, State);
+        [] -> State
+    end.
+
+result(Operation, #{operations := Operations}) ->
+    case Operations of
+        #{Operation := {done, Result}} -> {ok, {done, Result}};
+        #{Operation := {running, _, _}} -> {ok, running};
+        #{} -> {ok, unknown}
+    end.
+
+tell({Dialler, Number}, Result) ->
+    Dialler ! {reply, Number, Result}.
+
+%% Different in every life of the VM, also after init:restart/0, which keeps pid and start time.
+boot_nonce() ->
+    Seed = {erlang:system_time(), erlang:monotonic_time(), make_ref(), os:getpid(), os:timestamp()},
+    << <<(hex_digit(N))>> || <<N:4>> <= erlang:md5(term_to_binary(Seed)) >>.
+
+hex_digit(N) when N < 10 -> $0 + N;
+hex_digit(N) -> $a + N - 10.
+
+%% ---- dialler: one connection
+
+spawn_dialler(Path, Nonce, Delay) ->
+    {Dialler, _Monitor} = spawn_monitor(?MODULE, dialler, [Path, Nonce, Delay]),
+    Dialler.
+
+dialler(Path, Nonce, Delay) ->
+    timer:sleep(Delay),
+    dial(Path, Nonce, ?FIRST_PAUSE_MS).
+
+dial(Path, Nonce, Pause) ->
+    case gen_tcp:connect({local, Path}, 0, [binary, {packet, 4}, {active, false}, {send_timeout, 10000}], 5000) of
+        {ok, Socket} ->
+            ok = send(Socket, {hello, ?PROTOCOL, facts(Nonce)}),
+            ok = inet:setopts(Socket, [{active, true}]),
+            serve(Socket, Nonce);
+        {error, _NobodyThere} ->
+            timer:sleep(Pause),
+            dial(Path, Nonce, min(2 * Pause, ?LONGEST_PAUSE_MS))
+    end.
+
+serve(Socket, Nonce) ->
+    receive
+        {tcp, Socket, Frame} ->
+            {request, Number, Request} = binary_to_term(Frame),
+            request(Request, {self(), Number}, Nonce),
+            serve(Socket, Nonce);
+        {reply, Number, Result} ->
+            ok = send(Socket, {reply, Number, Result}),
+            serve(Socket, Nonce);
+        {tcp_closed, Socket} ->
+            ok;
+        {tcp_error, Socket, _Reason} ->
+            ok;
+        _Stray ->
+            serve(Socket, Nonce)
+    end.
+
+send(Socket, Term) ->
+    gen_tcp:send(Socket, term_to_binary(Term)).
+
+%% ---- requests
+
+request({run, Operation, Work}, Client, _Nonce) ->
+    ?MODULE ! {run, Operation, fun() -> work(Work) end, Client};
+request({result, Operation}, Client, _Nonce) ->
+    ?MODULE ! {result, Operation, Client};
+request(facts, Client, Nonce) ->
+    aside(Client, fun() -> facts(Nonce) end);
+request(Query, Client, _Nonce) ->
+    aside(Client, fun() -> query(Query) end).
+
+aside(Client, Fun) ->
+    spawn(fun() -> tell(Client, guarded(Fun)) end).
+
+guarded(Fun) ->
+    try {ok, Fun()}
+    catch
+        throw:Reason -> {error, printed(Reason)};
+        Class:Reason -> {error, printed({Class, Reason})}
+    end.
+
+%% Work is what must not happen twice; it is run under an operation's id.
+work({install, Version, Options}) ->
+    case release_handler:install_release(Version, Options) of
+        {ok, From, _Description} -> From;
+        Other -> throw(Other)
+    end.
+
+%% The rest changes nothing, or leads to the same state however often it is asked for.
+query(releases) ->
+    release_handler:which_releases();
+query({check_install, Version}) ->
+    case release_handler:check_install_release(Version) of
+        {ok, From, _Description} -> From;
+        Other -> throw(Other)
+    end;
+query({loaded, Modules}) ->
+    [{Module, loaded_md5(Module), erlang:check_old_code(Module)} || Module <- Modules];
+query({beams, Directory}) ->
+    {ok, Names} = file:list_dir(Directory),
+    [beam(filename:join(Directory, Name)) || Name <- lists:sort(Names), filename:extension(Name) =:= ".beam"];
+query({environment, Application}) ->
+    [{Key, erlang:phash2(Value)} || {Key, Value} <- lists:sort(application:get_all_env(Application))];
+query({purge_softly, Modules}) ->
+    [Module || Module <- Modules, erlang:check_old_code(Module), not code:soft_purge(Module)];
+query({make_permanent, Boot, Config}) ->
+    init:make_permanent(Boot, Config);
+query(reload_handler) ->
+    %% The handler reads RELEASES when it starts. Killing it instead would take sasl down.
+    ok = supervisor:terminate_child(sasl_sup, release_handler),
+    {ok, _Pid} = supervisor:restart_child(sasl_sup, release_handler),
+    ok;
+query({unanswering, Modules, Patience}) ->
+    unanswering(Modules, Patience).
+
+facts(Nonce) ->
+    #{boot => Nonce,
+      os_pid => list_to_integer(os:getpid()),
+      otp => list_to_binary(erlang:system_info(otp_release)),
+      erts => list_to_binary(erlang:system_info(version)),
+      root => unicode:characters_to_binary(code:root_dir()),
+      script => init:script_id(),
+      phase => element(1, init:get_status()),
+      handler => whereis(release_handler) =/= undefined,
+      loaded => [{Application, Version} || {Application, _, Version} <- application:loaded_applications()],
+      running => [Application || {Application, _, _} <- application:which_applications()]}.
+
+loaded_md5(Module) ->
+    case erlang:module_loaded(Module) of
+        true -> erlang:get_module_info(Module, md5);
+        false -> not_loaded
+    end.
+
+beam(File) ->
+    case beam_lib:md5(File) of
+        {ok, {Module, Md5}} -> {Module, Md5};
+        {error, beam_lib, Reason} -> {unreadable, list_to_binary(filename:basename(File)), element(1, Reason)}
+    end.
+
+%% Supervised processes of these modules that do not answer a system message, or do not run. The
+%% children of one supervisor are asked side by side, so the whole takes little more than Patience.
+unanswering(Modules, Patience) ->
+    Processes = lists:append([supervised(Application) || {Application, _, _} <- application:which_applications()]),
+    Asked = [{Name, Pid} || {Name, Pid, Of} <- Processes, is_list(Of), Of -- Modules =/= Of],
+    Monitors = [{Name, spawn_monitor(fun() -> exit({answer, ask(Pid, Patience)}) end)} || {Name, Pid} <- Asked],
+    Answers = [{Name, receive {'DOWN', Monitor, process, Worker, {answer, Answer}} -> Answer end}
+               || {Name, {Worker, Monitor}} <- Monitors],
+    {length(Answers), [{printed(Name), printed(Answer)} || {Name, Answer} <- Answers, Answer =/= running]}.
+
+ask(Pid, Patience) ->
+    try sys:get_status(Pid, Patience) of
+        {status, _, _, [_Dictionary, SystemState | _]} -> SystemState
+    catch
+        exit:{Reason, _} -> Reason;
+        _:Reason -> Reason
+    end.
+
+%% The way to an application's top supervisor that the release handler itself takes;
+%% application:get_supervisor/1 is there from OTP 26 on only.
+supervised(Application) ->
+    case application_controller:get_master(Application) of
+        Master when is_pid(Master) ->
+            {Supervisor, _Module} = application_master:get_child(Master),
+            descendants(Supervisor);
+        undefined ->
+            []
+    end.
+
+descendants(Supervisor) ->
+    try supervisor:which_children(Supervisor) of
+        Children -> lists:append([descendant(Child) || Child <- Children])
+    catch
+        _:_ -> []
+    end.
+
+descendant({_Name, Pid, supervisor, _Modules}) when is_pid(Pid) -> descendants(Pid);
+descendant({Name, Pid, worker, Modules}) when is_pid(Pid) -> [{Name, Pid, Modules}];
+descendant(_NotStarted) -> [].
+
+printed(Term) ->
+    unicode:characters_to_binary(io_lib:format("~0tP", [Term, 20])).
