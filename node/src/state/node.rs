@@ -1,5 +1,6 @@
 //! The nodes of the cluster, its operators, and what lets them in.
 
+pub use crate::identity::Role;
 use crate::ids::{NodeId, RaftId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,18 +49,6 @@ pub struct Certificate {
     pub serial: String,
     /// The end of its validity.
     pub not_after: Timestamp,
-}
-
-/// What an operator may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Look.
-    Viewer,
-    /// Look, push, plan, start, pause, abort.
-    Operator,
-    /// All of it, nodes and operators too.
-    Admin,
 }
 
 /// An operator who holds a client certificate.
