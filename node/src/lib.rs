@@ -5,6 +5,7 @@ pub mod clock;
 pub mod driver;
 pub mod identity;
 pub mod ids;
+pub mod rollout;
 pub mod service;
 pub mod spec;
 pub mod state;

@@ -86,3 +86,12 @@ pub enum Order {
     /// Go back to `from`, down the ladder.
     Revert,
 }
+
+impl Instance {
+    /// Whether nothing is known to be installed here, and nothing ordered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let installed = self.observed.as_ref().is_some_and(|observed| observed.permanent.is_some());
+        self.settled.is_none() && self.assignment.is_none() && !installed
+    }
+}

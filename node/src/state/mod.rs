@@ -3,12 +3,16 @@
 //! depend on anything but the state and the entry.
 
 pub mod app;
+mod apply;
 pub mod command;
 pub mod event;
+pub mod invariants;
+mod legality;
 pub mod node;
 pub mod rejection;
 pub mod release;
 pub mod rollout;
+pub mod snapshot;
 
 use crate::identity::token::TokenRecord;
 use crate::ids::{
@@ -99,4 +103,100 @@ pub struct Counters {
     pub generation: u64,
     /// For events.
     pub event: u64,
+}
+
+/// What a cluster begins with: its first node and its authority.
+#[derive(Clone, Debug)]
+pub struct Genesis {
+    /// Which cluster.
+    pub cluster: ClusterId,
+    /// The CA's certificate, PEM.
+    pub certificate: String,
+    /// The CA's key, sealed for the first node.
+    pub sealed_key: Vec<u8>,
+    /// The first node; its `raft_id` is the first one given out.
+    pub first: NodeRecord,
+}
+
+impl ClusterState {
+    /// The state of a cluster of one.
+    #[must_use]
+    pub fn new(genesis: Genesis) -> Self {
+        let Genesis { cluster, certificate, sealed_key, first } = genesis;
+        let raft_id = first.raft_id.0 + 1;
+        Self {
+            cluster,
+            authority: Authority {
+                certificate,
+                sealed_keys: BTreeMap::from([(first.id, sealed_key)]),
+                revoked: BTreeSet::new(),
+                tokens: BTreeMap::new(),
+                operators: BTreeMap::new(),
+            },
+            nodes: BTreeMap::from([(first.id, first)]),
+            releases: BTreeMap::new(),
+            quarantine: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
+            events: VecDeque::new(),
+            next: Counters { raft_id, plan: 1, rollout: 1, generation: 1, event: 1 },
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// A node that belongs to the cluster.
+    ///
+    /// # Errors
+    /// `NoSuchNode` where there is none of this id, or no longer.
+    pub fn present(&self, node: NodeId) -> Result<&NodeRecord, Rejection> {
+        self.nodes.get(&node).filter(|record| record.is_present()).ok_or(Rejection::NoSuchNode(node))
+    }
+
+    /// The nodes that belong to the cluster.
+    pub fn present_nodes(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.nodes.values().filter(|record| record.is_present())
+    }
+
+    /// An app.
+    ///
+    /// # Errors
+    /// `NoSuchApp` where there is none of this name.
+    pub fn app(&self, name: &AppName) -> Result<&App, Rejection> {
+        self.apps.get(name).ok_or_else(|| Rejection::NoSuchApp(name.clone()))
+    }
+
+    /// A release in the catalog.
+    ///
+    /// # Errors
+    /// `NoSuchRelease` where it is not there.
+    pub fn release(&self, name: &ReleaseName, version: &ReleaseVersion) -> Result<&ReleaseRecord, Rejection> {
+        self.releases
+            .get(name)
+            .and_then(|versions| versions.get(version))
+            .ok_or_else(|| Rejection::NoSuchRelease { name: name.clone(), version: version.clone() })
+    }
+
+    /// A rollout, on its way or ended.
+    ///
+    /// # Errors
+    /// `NoSuchRollout` where there is none of this id.
+    pub fn rollout(&self, id: RolloutId) -> Result<&Rollout, Rejection> {
+        self.rollouts.get(&id).ok_or(Rejection::NoSuchRollout(id))
+    }
+
+    /// Refuses a release that did harm before.
+    ///
+    /// # Errors
+    /// `Quarantined`, with what happened then.
+    pub fn refuse_quarantined(&self, release: &release::ReleaseId) -> Result<(), Rejection> {
+        match self.quarantine.get(&release.manifest) {
+            None => Ok(()),
+            Some(quarantine) => Err(Rejection::Quarantined {
+                version: release.version.clone(),
+                digest: release.manifest,
+                reason: quarantine.reason.clone(),
+            }),
+        }
+    }
 }

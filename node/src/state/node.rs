@@ -33,6 +33,20 @@ pub struct NodeRecord {
     pub membership: Membership,
 }
 
+impl NodeRecord {
+    /// Whether it belongs to the cluster.
+    #[must_use]
+    pub const fn is_present(&self) -> bool {
+        matches!(self.membership, Membership::Present)
+    }
+
+    /// Whether it carries all of these labels.
+    #[must_use]
+    pub fn carries(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
+}
+
 /// Whether a node still belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Membership {

@@ -7,6 +7,7 @@ use crate::state::release::ReleaseId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// An immutable, ordered list of node steps, made from one basis of the app's state.
@@ -310,4 +311,100 @@ pub struct TriedRung {
     pub rung: Rung,
     /// Why not.
     pub reason: String,
+}
+
+impl Phase {
+    /// One word for it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Rolling => "rolling",
+            Self::Committing { .. } => "committing",
+            Self::Halted { .. } => "halted",
+            Self::Reverting { .. } => "reverting",
+            Self::Completed => "completed",
+            Self::Refused { .. } => "refused",
+            Self::Reverted { .. } => "reverted",
+            Self::Held { .. } => "held",
+            Self::NeedsOperator { .. } => "needs operator",
+        }
+    }
+}
+
+impl fmt::Display for AbortMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hold => "hold",
+            Self::Revert => "revert",
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Install { reason } => write!(f, "installation failed: {reason}"),
+            Self::Verify { reason } => write!(f, "verification failed: {reason}"),
+            Self::Health { check, reason } => write!(f, "health check {check} failed: {reason}"),
+            Self::VmDied { detail } => write!(f, "the VM died: {detail}"),
+            Self::Commit { reason } => write!(f, "could not be made permanent: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for HaltReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeFailed { node, failure } => write!(f, "node {node}: {failure}"),
+            Self::NoProgress { node, after } => {
+                write!(f, "node {node} made no progress for {}", humantime::format_duration(*after))
+            }
+            Self::Unreachable { node, after } => {
+                write!(f, "node {node} was out of reach for {}", humantime::format_duration(*after))
+            }
+            Self::RolloutDeadline { after } => {
+                write!(f, "the rollout took longer than {}", humantime::format_duration(*after))
+            }
+            Self::Orphaned { node } => write!(f, "node {node} had lost contact and took itself back"),
+            Self::Aborted { by, how } => write!(f, "aborted by {by} ({how})"),
+        }
+    }
+}
+
+impl Rollout {
+    /// The nodes that were ever ordered to upgrade, acknowledged or not, newest first.
+    #[must_use]
+    pub fn touched_newest_first(&self) -> Vec<NodeId> {
+        let mut touched: Vec<_> =
+            self.nodes.iter().filter_map(|(node, progress)| Some((progress.touched?, *node))).collect();
+        touched.sort_unstable_by(|a, b| b.cmp(a));
+        touched.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// Nodes in the plan's order.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(NodeId, &NodeProgress)> {
+        let mut nodes: Vec<_> = self.nodes.iter().map(|(node, progress)| (*node, progress)).collect();
+        nodes.sort_by_key(|(_, progress)| progress.position);
+        nodes
+    }
+
+    /// Where a node comes from.
+    #[must_use]
+    pub fn from_of(&self, node: NodeId) -> Option<&ReleaseId> {
+        self.plan.steps.iter().find(|step| step.node == node)?.from.as_ref()
+    }
+}
+
+impl Stage {
+    /// What a node is doing.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Assigned => "assigned",
+            Self::Installing => "installing",
+            Self::Baking => "baking",
+        }
+    }
 }

@@ -1,0 +1,137 @@
+//! Nodes, tokens, certificates, operators.
+
+use super::{About, Context, DONE};
+use crate::identity::token::TokenRecord;
+use crate::ids::{NodeId, RaftId, TokenId};
+use crate::state::command::{Admission, Applied};
+use crate::state::node::{Certificate, Membership, NodeRecord, OperatorRecord};
+use crate::state::rejection::Rejection;
+use crate::state::{ClusterState, Outcome};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+impl ClusterState {
+    pub(super) fn issue_token(&mut self, context: Context<'_>, token: &TokenRecord) -> Outcome {
+        let now = context.at;
+        self.authority.tokens.retain(|_, token| token.expires_at > now);
+        self.authority.tokens.insert(token.id, token.clone());
+        self.note(
+            context,
+            About::CLUSTER,
+            format!("join token {} made, valid until {}", token.id, token.expires_at),
+        );
+        DONE
+    }
+
+    /// The secret was checked by whoever proposes this; here it is decided that a token works once,
+    /// and only in its time.
+    pub(super) fn admit_node(&mut self, context: Context<'_>, token: TokenId, node: &Admission) -> Outcome {
+        let reject = |reason: &str| Err(Rejection::Token { token, reason: reason.to_owned() });
+        let Some(record) = self.authority.tokens.get(&token) else {
+            return reject("it is not known here: forged, of another cluster, or long expired");
+        };
+        if record.expires_at <= context.at {
+            return reject("it has expired");
+        }
+        if record.used_by.is_some() {
+            return reject("it has been used");
+        }
+        if self.present_nodes().any(|present| present.name == node.name) {
+            return Err(Rejection::NodeNameTaken { name: node.name.clone() });
+        }
+        let raft_id = RaftId(self.next.raft_id);
+        self.next.raft_id += 1;
+        if let Some(record) = self.authority.tokens.get_mut(&token) {
+            record.used_by = Some(node.id);
+        }
+        let record = NodeRecord {
+            id: node.id,
+            raft_id,
+            name: node.name.clone(),
+            address: node.address,
+            labels: node.labels.clone(),
+            sealing_key: node.sealing_key.clone(),
+            certificates: vec![node.certificate.clone()],
+            daemon_version: node.daemon_version.clone(),
+            joined_at: context.at,
+            membership: Membership::Present,
+        };
+        self.nodes.insert(node.id, record);
+        self.place_apps();
+        self.note(context, About::node(node.id), format!("node {} joined at {}", node.name, node.address));
+        Ok(Applied::Admitted { raft_id })
+    }
+
+    pub(super) fn describe_node(
+        &mut self,
+        node: NodeId,
+        address: SocketAddr,
+        labels: &BTreeMap<String, String>,
+        daemon_version: &str,
+    ) -> Outcome {
+        self.present(node)?;
+        if let Some(record) = self.nodes.get_mut(&node) {
+            record.address = address;
+            record.labels = labels.clone();
+            daemon_version.clone_into(&mut record.daemon_version);
+        }
+        self.place_apps();
+        DONE
+    }
+
+    pub(super) fn renew_certificate(
+        &mut self,
+        context: Context<'_>,
+        node: NodeId,
+        certificate: &Certificate,
+    ) -> Outcome {
+        self.present(node)?;
+        if let Some(record) = self.nodes.get_mut(&node) {
+            record.certificates.retain(|old| old.not_after > context.at);
+            record.certificates.push(certificate.clone());
+        }
+        self.note(context, About::node(node), format!("certificate renewed until {}", certificate.not_after));
+        DONE
+    }
+
+    pub(super) fn remove_node(&mut self, context: Context<'_>, node: NodeId) -> Outcome {
+        let name = self.present(node)?.name.clone();
+        if self.present_nodes().count() == 1 {
+            return Err(Rejection::LastNode(node));
+        }
+        if let Some(record) = self.nodes.get_mut(&node) {
+            record.membership = Membership::Removed { at: context.at };
+            let serials = record.certificates.iter().map(|certificate| certificate.serial.clone());
+            self.authority.revoked.extend(serials);
+        }
+        self.authority.sealed_keys.remove(&node);
+        self.place_apps();
+        self.leave_rollouts(node);
+        self.note(context, About::node(node), format!("node {name} removed; its certificates are revoked"));
+        DONE
+    }
+
+    pub(super) fn seal_authority_key(&mut self, node: NodeId, sealed: &[u8]) -> Outcome {
+        self.present(node)?;
+        self.authority.sealed_keys.insert(node, sealed.to_vec());
+        DONE
+    }
+
+    pub(super) fn add_operator(&mut self, context: Context<'_>, operator: &OperatorRecord) -> Outcome {
+        if self.authority.operators.contains_key(&operator.name) {
+            return Err(Rejection::OperatorExists(operator.name.clone()));
+        }
+        self.authority.operators.insert(operator.name.clone(), operator.clone());
+        self.note(context, About::CLUSTER, format!("operator {} added", operator.name));
+        DONE
+    }
+
+    pub(super) fn revoke_operator(&mut self, context: Context<'_>, name: &str) -> Outcome {
+        let Some(operator) = self.authority.operators.remove(name) else {
+            return Err(Rejection::NoSuchOperator(name.to_owned()));
+        };
+        self.authority.revoked.insert(operator.certificate.serial);
+        self.note(context, About::CLUSTER, format!("operator {name} revoked"));
+        DONE
+    }
+}

@@ -1,0 +1,164 @@
+//! What nodes report. A report counts only for the node's newest assignment (S4).
+
+use super::{About, Context, DONE};
+use crate::ids::{AppName, Generation, NodeId, RolloutId};
+use crate::state::app::{Assignment, Order};
+use crate::state::command::{OrphanOutcome, Report};
+use crate::state::rejection::Rejection;
+use crate::state::release::ReleaseId;
+use crate::state::rollout::{Failure, NodeProgress, Step};
+use crate::state::{ClusterState, Outcome};
+
+/// What a report does to the node's assignment and to what it is settled on.
+enum Effect {
+    /// The assignment stays in force.
+    Stays,
+    /// The assignment is done.
+    Done,
+    /// The assignment is done, and the node is settled here.
+    Settled(Option<ReleaseId>),
+}
+
+impl ClusterState {
+    pub(super) fn report(
+        &mut self,
+        context: Context<'_>,
+        node: NodeId,
+        name: &AppName,
+        generation: Generation,
+        report: &Report,
+    ) -> Outcome {
+        let instance = self.app(name)?.instances.get(&node).ok_or(Rejection::NoSuchNode(node))?;
+        let newest = instance.assignment.as_ref();
+        let Some(assignment) = newest.filter(|newest| newest.generation == generation).cloned() else {
+            let newest = newest.map(|newest| newest.generation);
+            return Err(Rejection::StaleGeneration { node, reported: generation, newest });
+        };
+        let id = assignment.rollout;
+        let rollout = self.rollouts.get_mut(&id).ok_or(Rejection::NoSuchRollout(id))?;
+        let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
+        let effect = take_report(progress, &assignment, report)?;
+        rollout.revision += 1;
+        if let Some(instance) = self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node)) {
+            match effect {
+                Effect::Stays => {}
+                Effect::Done => instance.assignment = None,
+                Effect::Settled(release) => {
+                    instance.assignment = None;
+                    instance.settled = release;
+                    // What was observed before the move says nothing any more: unknown until looked at.
+                    instance.observed = None;
+                }
+            }
+        }
+        self.note(context, About::step(name, id, node), describe(report));
+        DONE
+    }
+
+    /// An orphan that took itself back. After `CommitDecided` this changes nothing: its order to
+    /// commit stands, and it will install again.
+    pub(super) fn report_orphan(
+        &mut self,
+        context: Context<'_>,
+        node: NodeId,
+        name: &AppName,
+        id: RolloutId,
+        outcome: &OrphanOutcome,
+    ) -> Outcome {
+        let rollout = self.rollouts.get_mut(&id).ok_or(Rejection::NoSuchRollout(id))?;
+        let from = rollout.from_of(node).cloned();
+        let decided = matches!(rollout.phase, crate::state::rollout::Phase::Committing { decided: true });
+        let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
+        if decided || matches!(progress.step, Step::Reverted { .. } | Step::RevertFailed { .. }) {
+            return DONE;
+        }
+        progress.orphaned = true;
+        let back = match outcome {
+            OrphanOutcome::Back { .. } => {
+                progress.step = Step::Reverted { by: None };
+                true
+            }
+            OrphanOutcome::Stuck { tried } => {
+                progress.step = Step::RevertFailed { tried: tried.clone() };
+                false
+            }
+        };
+        rollout.revision += 1;
+        if let Some(instance) = self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node)) {
+            instance.assignment = None;
+            if back {
+                instance.settled = from;
+            }
+        }
+        let text =
+            if back { "was out of contact and took itself back" } else { "was out of contact and is stuck" };
+        self.note(context, About::step(name, id, node), text.to_owned());
+        DONE
+    }
+}
+
+fn take_report(
+    progress: &mut NodeProgress,
+    assignment: &Assignment,
+    report: &Report,
+) -> Result<Effect, Rejection> {
+    let (next, effect) = match (assignment.order, report, &progress.step) {
+        (Order::Prepare, Report::Prepared { method, checks }, Step::Preparing { .. }) => {
+            progress.method = *method;
+            (Step::Prepared { checks: checks.clone() }, Effect::Done)
+        }
+        (Order::Prepare, Report::PrepareFailed { checks }, Step::Preparing { .. }) => {
+            (Step::PrepareFailed { checks: checks.clone() }, Effect::Done)
+        }
+        (Order::Upgrade, Report::Stage { stage }, Step::Upgrading { generation, stage: known }) => {
+            (Step::Upgrading { generation: *generation, stage: *stage.max(known) }, Effect::Stays)
+        }
+        (Order::Upgrade, Report::Healthy { boot_nonce }, Step::Upgrading { .. }) => {
+            (Step::Healthy { boot_nonce: boot_nonce.clone() }, Effect::Stays)
+        }
+        (Order::Drain, Report::ReadyToCommit { boot_nonce }, Step::Draining { boot_nonce: judged, .. }) => {
+            let next = if boot_nonce == judged {
+                Step::ReadyToCommit { boot_nonce: boot_nonce.clone() }
+            } else {
+                Step::Failed { failure: another_life() }
+            };
+            (next, Effect::Stays)
+        }
+        (Order::Commit, Report::Committed, Step::Committing { .. }) => {
+            (Step::Committed, Effect::Settled(Some(assignment.to.clone())))
+        }
+        (Order::Revert, Report::Reverted { by, .. }, Step::Reverting { .. }) => {
+            (Step::Reverted { by: *by }, Effect::Settled(assignment.from.clone()))
+        }
+        (Order::Revert, Report::RevertFailed { tried }, Step::Reverting { .. }) => {
+            (Step::RevertFailed { tried: tried.clone() }, Effect::Done)
+        }
+        (Order::Upgrade | Order::Drain | Order::Commit, Report::Failed { failure }, _) => {
+            (Step::Failed { failure: failure.clone() }, Effect::Stays)
+        }
+        (order, report, step) => {
+            return Err(Rejection::Superseded(format!("{report:?} to {order:?} at {step:?}")));
+        }
+    };
+    progress.step = next;
+    Ok(effect)
+}
+
+fn another_life() -> Failure {
+    Failure::VmDied { detail: "it lives another life than the one that was judged healthy".to_owned() }
+}
+
+fn describe(report: &Report) -> String {
+    match report {
+        Report::Prepared { method, .. } => format!("prepared ({method})"),
+        Report::PrepareFailed { .. } => "cannot be upgraded".to_owned(),
+        Report::Stage { stage } => stage.verb().to_owned(),
+        Report::Healthy { .. } => "healthy".to_owned(),
+        Report::Failed { failure } => failure.to_string(),
+        Report::ReadyToCommit { .. } => "ready to commit".to_owned(),
+        Report::Committed => "made permanent".to_owned(),
+        Report::Reverted { by: Some(rung), .. } => format!("back by {rung}"),
+        Report::Reverted { by: None, .. } => "back".to_owned(),
+        Report::RevertFailed { .. } => "no way back was found".to_owned(),
+    }
+}

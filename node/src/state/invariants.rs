@@ -1,0 +1,94 @@
+//! What must hold in every state, each check named as the sentence that it proves.
+
+use crate::ids::RolloutId;
+use crate::state::ClusterState;
+use crate::state::rollout::{Phase, Rollout, Step};
+
+/// A promise that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which promise, e.g. `S1`.
+    pub promise: &'static str,
+    /// What was found.
+    pub detail: String,
+}
+
+impl ClusterState {
+    /// Every promise that can be judged from the state alone.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        self.at_most_one_rollout_is_on_its_way_per_app(&mut found);
+        for rollout in self.rollouts.values() {
+            no_more_than_max_in_flight_are_at_work(rollout, &mut found);
+            terminal_means_settled(rollout, &mut found);
+            nothing_is_permanent_before_the_decision(rollout, &mut found);
+            only_touched_nodes_go_back(rollout, &mut found);
+        }
+        found
+    }
+
+    fn at_most_one_rollout_is_on_its_way_per_app(&self, found: &mut Vec<Violation>) {
+        for (name, app) in &self.apps {
+            let on_their_way: Vec<RolloutId> = self
+                .rollouts
+                .values()
+                .filter(|rollout| rollout.plan.app == *name && !rollout.phase.is_terminal())
+                .map(|rollout| rollout.id)
+                .collect();
+            if on_their_way != app.rollout.into_iter().collect::<Vec<_>>() {
+                let detail = format!("app {name} says {:?}, on their way are {on_their_way:?}", app.rollout);
+                found.push(Violation { promise: "S1", detail });
+            }
+        }
+    }
+}
+
+fn no_more_than_max_in_flight_are_at_work(rollout: &Rollout, found: &mut Vec<Violation>) {
+    let upgrading = rollout.nodes.values().filter(|node| matches!(node.step, Step::Upgrading { .. })).count();
+    if u32::try_from(upgrading).is_ok_and(|count| count > rollout.spec.upgrade.max_in_flight) {
+        found.push(Violation { promise: "S2", detail: format!("{}: {upgrading} nodes at work", rollout.id) });
+    }
+}
+
+fn terminal_means_settled(rollout: &Rollout, found: &mut Vec<Violation>) {
+    let bad = |node: &&crate::state::rollout::NodeProgress| match rollout.phase {
+        Phase::Completed => !matches!(node.step, Step::Committed | Step::Skipped { .. }),
+        Phase::Reverted { .. } => node.touched.is_some() && !node.is_back(),
+        Phase::Refused { .. } => node.touched.is_some(),
+        Phase::Preparing
+        | Phase::Rolling
+        | Phase::Committing { .. }
+        | Phase::Halted { .. }
+        | Phase::Reverting { .. }
+        | Phase::Held { .. }
+        | Phase::NeedsOperator { .. } => false,
+    };
+    if let Some(node) = rollout.nodes.values().find(bad) {
+        let detail = format!("{} is {} with a node at {:?}", rollout.id, rollout.phase.name(), node.step);
+        found.push(Violation { promise: "S5", detail });
+    }
+}
+
+fn nothing_is_permanent_before_the_decision(rollout: &Rollout, found: &mut Vec<Violation>) {
+    let early = matches!(rollout.phase, Phase::Preparing | Phase::Committing { decided: false })
+        || (matches!(rollout.phase, Phase::Rolling)
+            && rollout.spec.upgrade.permanent == crate::spec::Permanent::AtEnd);
+    let committed = |step: &Step| matches!(step, Step::Committing { .. } | Step::Committed);
+    let per_node = rollout.spec.upgrade.permanent == crate::spec::Permanent::PerNode;
+    if early && !per_node && rollout.nodes.values().any(|node| committed(&node.step)) {
+        found.push(Violation { promise: "S6", detail: format!("{}: permanent too early", rollout.id) });
+    }
+}
+
+fn only_touched_nodes_go_back(rollout: &Rollout, found: &mut Vec<Violation>) {
+    let back = |step: &Step| {
+        matches!(step, Step::Reverting { .. } | Step::Reverted { .. } | Step::RevertFailed { .. })
+    };
+    if rollout.nodes.values().any(|node| node.touched.is_none() && back(&node.step)) {
+        found.push(Violation {
+            promise: "S7",
+            detail: format!("{}: an untouched node goes back", rollout.id),
+        });
+    }
+}

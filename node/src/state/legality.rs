@@ -1,0 +1,156 @@
+//! Which decisions and orders a rollout permits where it is. Asked when a decision is applied, so
+//! that no proposer, however stale or mistaken, can break a promise.
+
+use crate::ids::{Generation, NodeId};
+use crate::spec::Permanent;
+use crate::state::app::{Assignment, Order};
+use crate::state::command::Decision;
+use crate::state::rejection::Rejection;
+use crate::state::rollout::{HaltReason, NodeProgress, Phase, Rollout, Stage, Step};
+
+impl Phase {
+    /// Why it halted, where it did.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&HaltReason> {
+        match self {
+            Self::Halted { reason }
+            | Self::Reverting { reason }
+            | Self::Reverted { reason }
+            | Self::Held { reason, .. } => Some(reason),
+            Self::NeedsOperator { reason, .. } => reason.as_ref(),
+            Self::Preparing
+            | Self::Rolling
+            | Self::Committing { .. }
+            | Self::Completed
+            | Self::Refused { .. } => None,
+        }
+    }
+}
+
+impl Rollout {
+    pub(crate) fn permits(&self, decision: &Decision) -> bool {
+        let (preparing, rolling) =
+            (matches!(self.phase, Phase::Preparing), matches!(self.phase, Phase::Rolling));
+        let forward = preparing || rolling || matches!(self.phase, Phase::Committing { .. });
+        match decision {
+            // Checked by `order`, which knows the node.
+            Decision::Assign { .. } | Decision::RecordElapsed { .. } => true,
+            Decision::Skip { node, .. } => {
+                forward && self.nodes.get(node).is_some_and(|progress| progress.touched.is_none())
+            }
+            Decision::BeginRolling => preparing && self.all(|step| matches!(step, Step::Prepared { .. })),
+            Decision::Refuse { .. } => preparing,
+            Decision::Promote => rolling,
+            Decision::BeginCommitting => {
+                rolling && self.all(|step| matches!(step, Step::Healthy { .. } | Step::Committed))
+            }
+            // S6: nothing becomes permanent before every node has said, in the same life of its VM, that
+            // it is healthy and ready.
+            Decision::CommitDecided => {
+                matches!(self.phase, Phase::Committing { decided: false })
+                    && self.all(|step| matches!(step, Step::ReadyToCommit { .. } | Step::Committed))
+            }
+            Decision::Halt { .. } => forward,
+            Decision::BeginReverting | Decision::Hold { .. } => matches!(self.phase, Phase::Halted { .. }),
+            Decision::Complete => {
+                matches!(self.phase, Phase::Committing { decided: true })
+                    && self.all(|step| matches!(step, Step::Committed))
+            }
+            Decision::FinishReverting => {
+                matches!(self.phase, Phase::Reverting { .. })
+                    && self
+                        .nodes
+                        .values()
+                        .filter(|progress| progress.touched.is_some())
+                        .all(NodeProgress::is_back)
+            }
+            Decision::CallOperator { .. } => {
+                matches!(self.phase, Phase::Reverting { .. } | Phase::Committing { decided: true })
+            }
+        }
+    }
+
+    /// Every node that takes part is in such a step.
+    fn all(&self, holds: impl Fn(&Step) -> bool) -> bool {
+        self.nodes
+            .values()
+            .all(|progress| holds(&progress.step) || matches!(progress.step, Step::Skipped { .. }))
+    }
+
+    /// Nodes that are assigned an upgrade or a way back and have not said what came of it (S2).
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<NodeId> {
+        let at_work = |step: &Step| matches!(step, Step::Upgrading { .. } | Step::Reverting { .. });
+        self.nodes.iter().filter(|(_, progress)| at_work(&progress.step)).map(|(node, _)| *node).collect()
+    }
+
+    /// Moves a node to the step of this order and makes the assignment.
+    pub(crate) fn order(
+        &mut self,
+        node: NodeId,
+        order: Order,
+        generation: Generation,
+    ) -> Result<Assignment, Rejection> {
+        let refused = |what: String| Err(Rejection::Superseded(what));
+        let (from, to) = (self.from_of(node).cloned(), self.plan.to.clone());
+        let per_node = self.spec.upgrade.permanent == Permanent::PerNode;
+        let in_flight = self.in_flight().len();
+        let full = u32::try_from(in_flight).is_ok_and(|count| count >= self.spec.upgrade.max_in_flight);
+        let Some(progress) = self.nodes.get_mut(&node) else {
+            return refused(format!("node {node} is not part of {}", self.id));
+        };
+        let next = match (order, &self.phase, &progress.step) {
+            (Order::Prepare, Phase::Preparing, Step::Planned) => Step::Preparing { generation },
+            (Order::Upgrade, Phase::Rolling, Step::Prepared { .. }) if !full => {
+                progress.touched.get_or_insert(generation);
+                Step::Upgrading { generation, stage: Stage::Assigned }
+            }
+            (Order::Drain, Phase::Committing { decided: false }, Step::Healthy { boot_nonce }) => {
+                Step::Draining { generation, boot_nonce: boot_nonce.clone() }
+            }
+            (Order::Drain, Phase::Rolling, Step::Healthy { boot_nonce }) if per_node => {
+                Step::Draining { generation, boot_nonce: boot_nonce.clone() }
+            }
+            (Order::Commit, Phase::Committing { decided: true }, Step::ReadyToCommit { .. }) => {
+                Step::Committing { generation }
+            }
+            (Order::Commit, Phase::Rolling, Step::ReadyToCommit { .. }) if per_node => {
+                Step::Committing { generation }
+            }
+            // S7: only what was touched goes back. Its limit on nodes at work is `step`'s: a node that
+            // cannot be reached must not keep the others from going back.
+            (Order::Revert, Phase::Reverting { .. }, step)
+                if progress.touched.is_some()
+                    && !matches!(step, Step::Reverting { .. } | Step::Reverted { .. }) =>
+            {
+                Step::Reverting { generation, tried: Vec::new() }
+            }
+            (order, phase, step) => return refused(format!("{order:?} in {phase:?} at {step:?}")),
+        };
+        progress.step = next;
+        let (position, method) = (progress.position, progress.method);
+        Ok(Assignment { generation, rollout: self.id, order, from, to, method, position })
+    }
+}
+
+impl NodeProgress {
+    /// Whether it is back on its `from`, or out of the cluster.
+    #[must_use]
+    pub const fn is_back(&self) -> bool {
+        matches!(self.step, Step::Reverted { .. } | Step::Skipped { .. })
+    }
+}
+
+impl Order {
+    /// What a node does for it.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Upgrade => "upgrade",
+            Self::Drain => "drain",
+            Self::Commit => "make permanent",
+            Self::Revert => "go back",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! How the state and the entries of the log are written down: CBOR behind a format number.
+
+use crate::state::ClusterState;
+use crate::state::command::Entry;
+use relupd_release::Digest;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The newest format this daemon reads and the one it writes. It counts up when an older daemon could
+/// no longer read what a newer one writes.
+pub const FORMAT: u16 = 1;
+
+/// Stored bytes cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by a newer daemon.
+    #[error("{what} has format {found}, this daemon reads up to {FORMAT}; install the newer relupd again")]
+    NewerFormat { what: &'static str, found: u16 },
+    /// Not what it should be.
+    #[error("{what} is damaged")]
+    Damaged {
+        what: &'static str,
+        #[source]
+        source: ciborium::de::Error<std::io::Error>,
+    },
+    /// Too short to be anything.
+    #[error("{what} is empty")]
+    Empty { what: &'static str },
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = FORMAT.to_be_bytes().to_vec();
+    ciborium::into_writer(value, &mut bytes).expect("writing to a Vec cannot fail, and no type here refuses");
+    bytes
+}
+
+fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, DecodeError> {
+    let (format, body) = bytes.split_first_chunk::<2>().ok_or(DecodeError::Empty { what })?;
+    match u16::from_be_bytes(*format) {
+        found if found > FORMAT => Err(DecodeError::NewerFormat { what, found }),
+        _ => ciborium::from_reader(body).map_err(|source| DecodeError::Damaged { what, source }),
+    }
+}
+
+impl Entry {
+    /// The bytes that stand in the log.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads an entry of the log.
+    ///
+    /// # Errors
+    /// Where the bytes are of a newer format, or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode("a log entry", bytes)
+    }
+}
+
+impl ClusterState {
+    /// The bytes of a snapshot.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads a snapshot.
+    ///
+    /// # Errors
+    /// Where the bytes are of a newer format, or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode("a snapshot", bytes)
+    }
+
+    /// Equal on every node at the same index of the log (S8).
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.encode())
+    }
+}
