@@ -9,3 +9,4 @@ pub mod rollout;
 pub mod service;
 pub mod spec;
 pub mod state;
+pub mod toml_reader;

@@ -1,6 +1,16 @@
 //! An app's spec: which nodes run it, how it is started, what counts as healthy, and how it is
 //! upgraded. Operators write it as TOML (`spec::parse`); the cluster holds it as data.
 
+mod check;
+mod parse;
+mod resolve;
+pub mod template;
+mod write;
+
+pub use parse::{SpecErrors, parse};
+pub use resolve::{ResolveError, ResolvedSpec, resolve};
+pub use write::to_toml;
+
 use crate::ids::{AppName, ReleaseName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -200,3 +210,6 @@ pub enum Orphan {
     /// Stays.
     Hold,
 }
+
+#[cfg(test)]
+mod tests;
