@@ -2,6 +2,7 @@
 //! out node by node. `docs/architecture.md` is the map; the modules below are its rooms.
 
 pub mod clock;
+pub mod consensus;
 pub mod driver;
 pub mod identity;
 pub mod ids;

@@ -1,0 +1,89 @@
+//! Agreement: a raft member that replicates any deterministic state machine and knows nothing of what
+//! it decides.
+//!
+//! [`start`] turns a [`Storage`], a [`StateMachine`] and a [`RaftNetwork`] into a running member: one
+//! thread that owns all three, a [`Handle`] for everybody else, and an [`Exit`] that the daemon watches.
+//! Invariants: nothing is acknowledged before it is on this disk and on those of a majority; what was
+//! acknowledged is in every later view; a member whose state file fails stops.
+
+mod error;
+mod handle;
+mod logging;
+mod machine;
+mod member;
+mod membership;
+pub mod memory_network;
+mod network;
+mod options;
+mod proposer;
+mod request;
+mod status;
+mod storage;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::error::{MemberError, ProposeError, ReadError, ReceiveError, StartError, TransferError};
+pub use self::handle::{Exit, Handle};
+pub use self::machine::{RestoreError, StateMachine};
+pub use self::membership::{Membership, MembershipChange};
+pub use self::network::{ForwardError, RaftNetwork};
+pub use self::options::Options;
+pub use self::status::{Leadership, PeerStatus, Role, Status};
+pub use self::storage::{Owner, Storage, StorageError};
+
+use self::handle::Shared;
+use self::member::{Member, Published};
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use tokio::sync::{oneshot, watch};
+
+/// Starts the member that this state file belongs to. `life` is random: it tells this start of the
+/// member from earlier ones.
+pub fn start<S: StateMachine>(
+    storage: Storage,
+    mut machine: S,
+    network: Arc<dyn RaftNetwork>,
+    options: Options,
+    life: u64,
+) -> Result<(Handle<S>, Exit), StartError> {
+    let id = storage.owner().raft;
+    let snapshot = storage.last_snapshot();
+    if !snapshot.is_empty() {
+        machine.restore(snapshot.get_data()).map_err(StartError::Restore)?;
+    }
+    let (inbox, inputs) = mpsc::channel();
+    let (views, views_rx) = watch::channel(machine.view());
+    let (status, status_rx) = watch::channel(Status {
+        id,
+        role: Role::Follower,
+        term: 0,
+        leader: None,
+        commit: 0,
+        applied: snapshot.get_metadata().index,
+        membership: Membership::from(snapshot.get_metadata().get_conf_state()),
+        peers: BTreeMap::new(),
+    });
+    let (leadership, leadership_rx) = watch::channel(Leadership { term: 0, leader: None, is_self: false });
+    let published = Published { views, status, leadership };
+    let member =
+        Member::new(storage, machine, Arc::clone(&network), inputs, published, options.clone(), life)?;
+    let (ended, exit) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("consensus".to_owned())
+        .spawn(move || {
+            // If nobody waits for the end, the end of the handle's channels tells the rest.
+            let _ = ended.send(member.run());
+        })
+        .map_err(StartError::Thread)?;
+    let handle = Handle::new(Shared {
+        id,
+        options,
+        inbox,
+        network,
+        views: views_rx,
+        status: status_rx,
+        leadership: leadership_rx,
+    });
+    Ok((handle, Exit(exit)))
+}

@@ -1,0 +1,414 @@
+//! The member loop: one thread that owns raft, the state machine and the state file.
+//!
+//! Invariants: nothing that raft wants to be durable is told to anybody before it is synced; entries
+//! are applied in order and once per life; a view is published before the outcomes it contains; after
+//! any error of the state file the thread ends and answers nobody any more.
+
+mod apply;
+mod lead;
+mod peers;
+mod proposals;
+mod reads;
+
+pub(super) use self::proposals::{Applied, Lost, Waiter};
+pub(super) use self::reads::ReadWaiter;
+
+use self::peers::Peers;
+use self::proposals::Proposals;
+use self::reads::Reads;
+use super::error::{MemberError, StartError};
+use super::logging;
+use super::machine::StateMachine;
+use super::membership::Membership;
+use super::network::RaftNetwork;
+use super::options::Options;
+use super::request::{Payload, Position, Reply, RequestId};
+use super::status::{Leadership, Role, Status};
+use super::storage::Storage;
+use crate::clock::{Monotonic, monotonic};
+use crate::ids::RaftId;
+use bytes::Bytes;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfState, Message, MessageType};
+use raft::{Config, RawNode, ReadOnlyOption, StateRole};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use tokio::sync::{oneshot, watch};
+
+/// What the loop is asked to do.
+pub(super) enum Input<O> {
+    /// A message from a peer whose identity was checked.
+    Message(Box<Message>),
+    /// A proposal of this node.
+    Propose {
+        payload: Payload,
+        routed: oneshot::Sender<Route>,
+        waiter: Waiter<O>,
+    },
+    /// The leader said where it put a proposal of this node.
+    Placed {
+        id: RequestId,
+        at: Position,
+    },
+    /// A proposal of another node.
+    Serve {
+        id: RequestId,
+        payload: Payload,
+        reply: oneshot::Sender<Reply>,
+    },
+    Read(ReadWaiter),
+    Transfer {
+        to: RaftId,
+        reply: oneshot::Sender<Reply>,
+    },
+    Unreachable(RaftId),
+    Shutdown,
+}
+
+/// Where a proposal of this node went.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// Into the log of this member, which leads.
+    Here,
+    /// It belongs to the leader; its fate is watched here under this id.
+    Forward {
+        to: RaftId,
+        id: RequestId,
+    },
+    /// Nobody leads, or not right now.
+    Later,
+    Refused(String),
+}
+
+/// The ends of what a member publishes.
+pub(super) struct Published<V> {
+    pub(super) views: watch::Sender<V>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) leadership: watch::Sender<Leadership>,
+}
+
+/// At most this many inputs are taken before raft gets to write: enough to share one sync among all
+/// that waits, and few enough to keep heartbeats going.
+const MAX_BATCH: usize = 1024;
+
+/// Ticks between two writes of a commit index that nothing else wrote: 10 x 50 ms.
+const FLUSH_TICKS: u64 = 10;
+
+/// Entries per append message; raft's own default of 0 would send them one by one.
+const MAX_MESSAGE_BYTES: u64 = 1 << 20;
+
+/// Proposals beyond this much that is not committed are turned away instead of kept in memory.
+const MAX_UNCOMMITTED_BYTES: u64 = 16 << 20;
+
+pub(super) struct Member<S: StateMachine> {
+    raft: RawNode<Storage>,
+    machine: S,
+    network: Arc<dyn RaftNetwork>,
+    inbox: Receiver<Input<S::Outcome>>,
+    published: Published<S::View>,
+    options: Options,
+    proposals: Proposals<S::Outcome>,
+    reads: Reads,
+    peers: Peers,
+    applied: Position,
+    membership: ConfState,
+    life: u64,
+    last_number: u64,
+    ticks: u64,
+    stop: Option<Stop>,
+}
+
+/// The member is to stop.
+struct Stop {
+    deadline: Monotonic,
+    /// It led when it was told to, and there is somebody to take over.
+    handing_over: bool,
+}
+
+impl<S: StateMachine> Member<S> {
+    pub(super) fn new(
+        storage: Storage,
+        machine: S,
+        network: Arc<dyn RaftNetwork>,
+        inbox: Receiver<Input<S::Outcome>>,
+        published: Published<S::View>,
+        options: Options,
+        life: u64,
+    ) -> Result<Self, StartError> {
+        let meta = storage.last_snapshot().get_metadata().clone();
+        let applied = Position { index: meta.index, term: meta.term };
+        let config = Config {
+            id: storage.owner().raft.0,
+            election_tick: options.election_ticks,
+            heartbeat_tick: options.heartbeat_ticks,
+            applied: applied.index,
+            max_size_per_msg: MAX_MESSAGE_BYTES,
+            max_uncommitted_size: MAX_UNCOMMITTED_BYTES,
+            batch_append: true,
+            check_quorum: true,
+            pre_vote: true,
+            read_only_option: ReadOnlyOption::Safe,
+            ..Config::default()
+        };
+        let raft = RawNode::new(&config, storage, &logging::to_tracing()).map_err(StartError::Raft)?;
+        Ok(Self {
+            raft,
+            machine,
+            network,
+            inbox,
+            published,
+            options,
+            proposals: Proposals::new(applied),
+            reads: Reads::default(),
+            peers: Peers::default(),
+            applied,
+            membership: meta.get_conf_state().clone(),
+            life,
+            last_number: 0,
+            ticks: 0,
+            stop: None,
+        })
+    }
+
+    /// Runs until it is told to stop, every handle is gone, or the state file fails.
+    pub(super) fn run(mut self) -> Result<(), MemberError> {
+        self.campaign_if_alone()?;
+        let mut next_tick = monotonic() + self.options.tick;
+        loop {
+            self.publish_status();
+            match self.inbox.recv_timeout(next_tick.since(monotonic())) {
+                Ok(input) => self.take_batch(input),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Without handles no message can come in any more.
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
+            }
+            let now = monotonic();
+            if now >= next_tick {
+                next_tick = now + self.options.tick;
+                self.tick(now)?;
+            }
+            self.work_off()?;
+            if self.may_stop(now) {
+                return self.finish();
+            }
+        }
+    }
+
+    /// The only voter need not wait for a leader that cannot exist.
+    fn campaign_if_alone(&mut self) -> Result<(), MemberError> {
+        if self.membership.get_voters() == [self.raft.raft.id]
+            && self.membership.get_voters_outgoing().is_empty()
+        {
+            self.raft.campaign().map_err(MemberError::Raft)?;
+            self.work_off()?;
+        }
+        Ok(())
+    }
+
+    fn take_batch(&mut self, first: Input<S::Outcome>) {
+        self.take(first);
+        for _ in 1..MAX_BATCH {
+            let Ok(input) = self.inbox.try_recv() else { break };
+            self.take(input);
+        }
+        if self.reads.has_arrived() {
+            let id = self.next_id();
+            self.reads.ask(id);
+            self.raft.read_index(id.to_bytes());
+        }
+    }
+
+    fn take(&mut self, input: Input<S::Outcome>) {
+        match input {
+            Input::Message(message) => self.receive(*message),
+            Input::Propose { payload, routed, waiter } => self.propose(payload, routed, waiter),
+            Input::Placed { id, at } => self.proposals.place(id, at),
+            Input::Serve { id, payload, reply } => {
+                // A caller that is gone proposes again under another id.
+                let _ = reply.send(self.append(id, &payload));
+            }
+            Input::Read(waiter) => self.reads.arrive(waiter),
+            Input::Transfer { to, reply } => {
+                let _ = reply.send(self.transfer(to));
+            }
+            Input::Unreachable(id) => {
+                self.raft.report_unreachable(id.0);
+                self.raft.report_snapshot(id.0, raft::SnapshotStatus::Failure);
+            }
+            Input::Shutdown => self.begin_stop(),
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        self.peers.heard_from(RaftId(message.from), monotonic());
+        let (from, kind) = (message.from, message.get_msg_type());
+        if let Err(error) = self.raft.step(message) {
+            // E.g. from a peer that was just removed, or a proposal that raft drops: its sender asks again.
+            tracing::debug!(from, ?kind, %error, "raft dropped a message");
+        }
+    }
+
+    fn propose(&mut self, payload: Payload, routed: oneshot::Sender<Route>, waiter: Waiter<S::Outcome>) {
+        let id = self.next_id();
+        let leader = self.raft.raft.leader_id;
+        let route = if self.stop.is_some() || leader == raft::INVALID_ID {
+            Route::Later
+        } else if leader != self.raft.raft.id {
+            self.proposals.insert(id, waiter);
+            Route::Forward { to: RaftId(leader), id }
+        } else {
+            match self.append(id, &payload) {
+                Reply::Accepted(at) => {
+                    self.proposals.insert(id, waiter);
+                    self.proposals.place(id, at);
+                    Route::Here
+                }
+                Reply::Refused(reason) => Route::Refused(reason),
+                Reply::Busy | Reply::NotLeader | Reply::Transferring => Route::Later,
+            }
+        };
+        // If nobody waits any more the proposal is swept away, or takes effect unseen.
+        let _ = routed.send(route);
+    }
+
+    fn next_id(&mut self) -> RequestId {
+        self.last_number += 1;
+        RequestId { origin: RaftId(self.raft.raft.id), life: self.life, number: self.last_number }
+    }
+
+    fn tick(&mut self, now: Monotonic) -> Result<(), MemberError> {
+        self.ticks += 1;
+        self.raft.tick();
+        self.proposals.sweep();
+        self.reads.sweep();
+        let unanswered: Vec<_> = self.reads.unanswered().collect();
+        for id in unanswered {
+            self.raft.read_index(id.to_bytes());
+        }
+        if self.is_leader() {
+            self.tick_leader(now);
+        }
+        if self.ticks.is_multiple_of(FLUSH_TICKS) {
+            self.raft.mut_store().flush_commit()?;
+        }
+        Ok(())
+    }
+
+    /// Writes, sends and applies until raft has nothing left to do.
+    fn work_off(&mut self) -> Result<(), MemberError> {
+        while self.raft.has_ready() {
+            let mut ready = self.raft.ready();
+            if ready.ss().is_some_and(|soft| soft.raft_state == StateRole::Leader) {
+                self.peers.became_leader(monotonic());
+            }
+            // A leader's messages need not wait for its own disk: it counts itself only once it has synced.
+            self.send(ready.take_messages());
+            self.apply(ready.take_committed_entries())?;
+            self.restore(ready.snapshot())?;
+            self.raft.mut_store().persist(&ready)?;
+            self.send(ready.take_persisted_messages());
+            for read in ready.take_read_states() {
+                if let Some(id) = RequestId::from_bytes(&read.request_ctx) {
+                    self.reads.answer(id, read.index);
+                }
+            }
+            let mut light = self.raft.advance_append(ready);
+            if let Some(commit) = light.commit_index() {
+                self.raft.mut_store().set_commit(commit);
+            }
+            self.send(light.take_messages());
+            self.apply(light.take_committed_entries())?;
+            self.raft.advance_apply();
+            self.reads.applied(self.applied.index);
+            self.snapshot_if_due()?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, messages: Vec<Message>) {
+        for message in messages {
+            match message.write_to_bytes() {
+                Ok(bytes) => self.network.send(RaftId(message.to), Bytes::from(bytes)),
+                Err(error) => tracing::error!(%error, "a raft message cannot be encoded"),
+            }
+        }
+    }
+
+    fn is_leader(&self) -> bool {
+        self.raft.raft.state == StateRole::Leader
+    }
+
+    fn publish_status(&self) {
+        let raft = &self.raft.raft;
+        let leader = Some(raft.leader_id).filter(|id| *id != raft::INVALID_ID).map(RaftId);
+        let leadership = Leadership { term: raft.term, leader, is_self: self.is_leader() };
+        self.published.leadership.send_if_modified(|old| std::mem::replace(old, leadership) != leadership);
+        let peers = if self.is_leader() {
+            self.peers.status(raft.id, raft.raft_log.committed, raft.prs().iter())
+        } else {
+            Default::default()
+        };
+        let status = Status {
+            id: RaftId(raft.id),
+            role: Role::from(raft.state),
+            term: raft.term,
+            leader,
+            commit: raft.raft_log.committed,
+            applied: self.applied.index,
+            membership: Membership::from(&self.membership),
+            peers,
+        };
+        self.published.status.send_if_modified(|old| {
+            let changed = *old != status;
+            *old = status;
+            changed
+        });
+    }
+
+    fn begin_stop(&mut self) {
+        if self.stop.is_none() {
+            let deadline = monotonic() + self.options.handover_timeout;
+            self.stop = Some(Stop { deadline, handing_over: self.hand_over() });
+        }
+    }
+
+    /// A leader stays until its successor is heard of, so that no moment without a leader is added to
+    /// the moment without this node.
+    fn may_stop(&self, now: Monotonic) -> bool {
+        let Some(stop) = &self.stop else { return false };
+        let is_succeeded = !self.is_leader() && self.raft.raft.leader_id != raft::INVALID_ID;
+        !stop.handing_over || is_succeeded || now >= stop.deadline
+    }
+
+    fn finish(mut self) -> Result<(), MemberError> {
+        self.raft.mut_store().flush_commit()?;
+        tracing::info!(applied = self.applied.index, "consensus member stopped");
+        Ok(())
+    }
+}
+
+/// Kinds of messages that members send to each other. Proposals and transfers are forwarded as
+/// requests, where they get an answer, and never as raft messages.
+pub(super) fn travels(kind: MessageType) -> bool {
+    match kind {
+        MessageType::MsgAppend
+        | MessageType::MsgAppendResponse
+        | MessageType::MsgRequestVote
+        | MessageType::MsgRequestVoteResponse
+        | MessageType::MsgSnapshot
+        | MessageType::MsgHeartbeat
+        | MessageType::MsgHeartbeatResponse
+        | MessageType::MsgTimeoutNow
+        | MessageType::MsgReadIndex
+        | MessageType::MsgReadIndexResp
+        | MessageType::MsgRequestPreVote
+        | MessageType::MsgRequestPreVoteResponse => true,
+        MessageType::MsgHup
+        | MessageType::MsgBeat
+        | MessageType::MsgPropose
+        | MessageType::MsgUnreachable
+        | MessageType::MsgSnapStatus
+        | MessageType::MsgCheckQuorum
+        | MessageType::MsgTransferLeader => false,
+    }
+}

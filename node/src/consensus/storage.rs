@@ -1,0 +1,239 @@
+//! The durable side of a member: one redb file with log, hard state and snapshot, and the mirror of
+//! the log's tail that raft-rs reads.
+//!
+//! Invariants: what a method has returned from is on the disk; disk and mirror are equal after every
+//! method; after an error nothing may be acknowledged any more, so the member stops.
+
+mod disk;
+mod error;
+mod marker;
+mod mirror;
+
+pub use self::error::StorageError;
+pub use self::marker::Owner;
+
+use self::disk::{Batch, Content, Disk, Truncated};
+use self::mirror::Mirror;
+use crate::ids::{ClusterId, NodeId, RaftId};
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{GetEntriesContext, RaftState, Ready};
+use std::path::Path;
+
+/// Index and term of the snapshot that a new cluster starts from. A member that starts empty can then
+/// only begin with a snapshot, which carries the configuration, and never replays the log from nothing.
+const BOOTSTRAP_INDEX: u64 = 1;
+const BOOTSTRAP_TERM: u64 = 1;
+
+/// The state file of one member.
+#[derive(Debug)]
+pub struct Storage {
+    disk: Disk,
+    mirror: Mirror,
+    owner: Owner,
+    /// A newer commit index than the one on the disk. raft-rs needs no sync for it, because a restarted
+    /// member learns it again.
+    commit_is_newer: bool,
+}
+
+impl Storage {
+    /// Makes the state file of a new cluster's first node: its only voter, with `state` as a snapshot.
+    pub fn bootstrap(path: &Path, owner: Owner, state: Vec<u8>) -> Result<Self, StorageError> {
+        Self::begin(Disk::open(path)?, owner, Some(bootstrap_snapshot(owner.raft, state)))
+    }
+
+    /// Makes the state file of a node that joins: empty, until the leader sends a snapshot.
+    pub fn join(path: &Path, owner: Owner) -> Result<Self, StorageError> {
+        Self::begin(Disk::open(path)?, owner, None)
+    }
+
+    /// Opens the state file of this node, and refuses that of any other.
+    pub fn open(path: &Path, cluster: ClusterId, node: NodeId) -> Result<Self, StorageError> {
+        let disk = Disk::open(path)?;
+        let Some(content) = disk.load()? else {
+            return Err(StorageError::Empty { path: path.to_owned() });
+        };
+        if content.owner.cluster != cluster || content.owner.node != node {
+            return Err(StorageError::Foreign {
+                path: path.to_owned(),
+                cluster: content.owner.cluster,
+                node: content.owner.node,
+                this_cluster: cluster,
+                this_node: node,
+            });
+        }
+        Ok(Self::with_content(disk, content))
+    }
+
+    /// Whose file this is.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    fn begin(disk: Disk, owner: Owner, snapshot: Option<Snapshot>) -> Result<Self, StorageError> {
+        if let Some(content) = disk.load()? {
+            let Owner { cluster, node, raft: _ } = content.owner;
+            return Err(StorageError::InUse { path: disk.path().to_owned(), cluster, node });
+        }
+        let snapshot = snapshot.unwrap_or_default();
+        let mut content = Content {
+            owner,
+            hard_state: HardState::default(),
+            truncated: truncated_at(&snapshot),
+            snapshot,
+            entries: Vec::new(),
+        };
+        content.hard_state.term = content.truncated.term;
+        content.hard_state.commit = content.truncated.index;
+        disk.commit(&Batch {
+            marker: Some(owner),
+            snapshot: Some(&content.snapshot),
+            hard_state: Some(&content.hard_state),
+            truncate: Some(content.truncated),
+            ..Batch::default()
+        })?;
+        Ok(Self::with_content(disk, content))
+    }
+
+    fn with_content(disk: Disk, content: Content) -> Self {
+        Self { disk, owner: content.owner, mirror: Mirror::new(content), commit_is_newer: false }
+    }
+
+    /// The last snapshot, of this member's own state or of the leader's. Its index is 0 if there is none.
+    pub(super) fn last_snapshot(&self) -> &Snapshot {
+        self.mirror.snapshot()
+    }
+
+    /// Whether raft-rs asked for a newer snapshot since this was last called.
+    pub(super) fn take_snapshot_wish(&self) -> bool {
+        self.mirror.take_snapshot_wish()
+    }
+
+    /// Writes what a `Ready` wants to be durable, in one synced transaction. A mere advance of the
+    /// commit index is kept in memory until the next write.
+    pub(super) fn persist(&mut self, ready: &Ready) -> Result<(), StorageError> {
+        if let Some(hard_state) = ready.hs() {
+            self.mirror.set_hard_state(hard_state.clone());
+            self.commit_is_newer = true;
+        }
+        if !ready.must_sync() {
+            return Ok(());
+        }
+        let snapshot = Some(ready.snapshot()).filter(|snapshot| !snapshot.is_empty());
+        if let Some(snapshot) = snapshot {
+            self.mirror.install(snapshot.clone());
+        }
+        let first = ready.entries().first().map(|entry| entry.index);
+        let overwrites = first.filter(|first| *first <= self.mirror.last()).map(|first| first - 1);
+        self.disk.commit(&Batch {
+            snapshot,
+            // Nothing of the old log may stay behind a snapshot: its entries need not match.
+            drop_after: if snapshot.is_some() { Some(0) } else { overwrites },
+            entries: ready.entries(),
+            hard_state: Some(self.mirror.hard_state()),
+            truncate: snapshot.map(truncated_at),
+            ..Batch::default()
+        })?;
+        self.mirror.append(ready.entries());
+        self.commit_is_newer = false;
+        Ok(())
+    }
+
+    /// Remembers how far the log is committed.
+    pub(super) fn set_commit(&mut self, commit: u64) {
+        self.mirror.set_commit(commit);
+        self.commit_is_newer = true;
+    }
+
+    /// Writes the commit index if the disk has an older one, so that a restart without a quorum shows
+    /// as much as was seen before.
+    pub(super) fn flush_commit(&mut self) -> Result<(), StorageError> {
+        if !self.commit_is_newer {
+            return Ok(());
+        }
+        self.disk.commit(&Batch { hard_state: Some(self.mirror.hard_state()), ..Batch::default() })?;
+        self.commit_is_newer = false;
+        Ok(())
+    }
+
+    /// Stores a snapshot of this member's own state as of `applied`, and drops the log but for the last
+    /// `keep` entries before it.
+    pub(super) fn compact(
+        &mut self,
+        applied: u64,
+        membership: ConfState,
+        state: Vec<u8>,
+        keep: u64,
+    ) -> Result<(), StorageError> {
+        let term = |index| {
+            self.mirror
+                .term_of(index)
+                .map_err(|error| self.disk.damaged(format!("no term of {index}: {error}")))
+        };
+        let snapshot = new_snapshot(applied, term(applied)?, membership, state);
+        let end = applied.saturating_sub(keep).max(self.mirror.truncated().index);
+        let truncated = Truncated { index: end, term: term(end)? };
+        self.disk.commit(&Batch {
+            snapshot: Some(&snapshot),
+            hard_state: Some(self.mirror.hard_state()),
+            truncate: Some(truncated),
+            ..Batch::default()
+        })?;
+        self.mirror.set_snapshot(snapshot);
+        self.mirror.truncate(truncated);
+        self.commit_is_newer = false;
+        Ok(())
+    }
+}
+
+fn truncated_at(snapshot: &Snapshot) -> Truncated {
+    let meta = snapshot.get_metadata();
+    Truncated { index: meta.index, term: meta.term }
+}
+
+fn bootstrap_snapshot(first: RaftId, state: Vec<u8>) -> Snapshot {
+    let membership = ConfState::from((vec![first.0], vec![]));
+    new_snapshot(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, membership, state)
+}
+
+fn new_snapshot(index: u64, term: u64, membership: ConfState, state: Vec<u8>) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    snapshot.set_data(state.into());
+    let meta = snapshot.mut_metadata();
+    meta.index = index;
+    meta.term = term;
+    meta.set_conf_state(membership);
+    snapshot
+}
+
+impl raft::Storage for Storage {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        self.mirror.initial_state()
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        self.mirror.entries(low, high, max_size, context)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        self.mirror.term(index)
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        self.mirror.first_index()
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        self.mirror.last_index()
+    }
+
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        raft::Storage::snapshot(&self.mirror, request_index, to)
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole clusters in one process: real members, real state files, and links that can be cut.
+
+mod cluster;
+mod ledger;
+mod promises;
+
+use self::cluster::{Cluster, fast};
+use self::ledger::Ledger;
