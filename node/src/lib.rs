@@ -2,6 +2,7 @@
 //! out node by node. `docs/architecture.md` is the map; the modules below are its rooms.
 
 pub mod clock;
+pub mod config;
 pub mod consensus;
 pub mod driver;
 pub mod identity;
