@@ -133,9 +133,7 @@ impl ClusterState {
             for node in &nodes {
                 if node.is_present() && node.carries(&app.spec.placement) {
                     app.instances.entry(node.id).or_default();
-                } else if !node.is_present() {
-                    app.instances.remove(&node.id);
-                } else if app.instances.get(&node.id).is_some_and(Instance::is_empty) {
+                } else if !node.is_present() || app.instances.get(&node.id).is_some_and(Instance::is_empty) {
                     app.instances.remove(&node.id);
                 }
             }
