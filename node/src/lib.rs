@@ -8,6 +8,7 @@ pub mod driver;
 pub mod identity;
 pub mod ids;
 pub mod rollout;
+pub mod membership;
 pub mod service;
 pub mod spec;
 pub mod state;
