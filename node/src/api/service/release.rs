@@ -1,0 +1,121 @@
+//! Releases: the catalog, and the three parts of a push.
+
+use crate::api::context::Context;
+use crate::api::error::invalid;
+use crate::api::resolve;
+use crate::api::view;
+use crate::ids::Digest;
+use crate::state::node::Role;
+use bytes::{Bytes, BytesMut};
+use relupd_proto::api::v1;
+use tonic::{Request, Response, Status, Streaming};
+
+/// No file of a release is larger: a file is held in memory until it is whole.
+const MAX_FILE: usize = 256 << 20;
+
+pub(crate) struct Releases(pub(crate) Context);
+
+#[tonic::async_trait]
+impl v1::release_service_server::ReleaseService for Releases {
+    async fn check_manifest(
+        &self,
+        request: Request<v1::CheckManifestRequest>,
+    ) -> Result<Response<v1::CheckManifestResponse>, Status> {
+        self.0.admit(&request, Role::Operator)?;
+        let asked = self.0.control().missing_files(&request.into_inner().manifest).await;
+        let missing = asked.map_err(|error| self.0.status(&error))?;
+        let missing = missing.iter().map(ToString::to_string).collect();
+        Ok(Response::new(v1::CheckManifestResponse { missing }))
+    }
+
+    async fn upload_files(
+        &self,
+        request: Request<Streaming<v1::UploadFilesRequest>>,
+    ) -> Result<Response<v1::UploadFilesResponse>, Status> {
+        self.0.admit(&request, Role::Operator)?;
+        let mut parts = request.into_inner();
+        let mut assembly = Assembly::default();
+        let mut received = v1::UploadFilesResponse::default();
+        while let Some(part) = parts.message().await? {
+            if let Some((digest, content)) = assembly.add(&part)? {
+                received.files += 1;
+                received.bytes += content.len() as u64;
+                let put = self.0.control().put_file(digest, content).await;
+                put.map_err(|error| self.0.status(&error))?;
+            }
+        }
+        assembly.finish()?;
+        Ok(Response::new(received))
+    }
+
+    async fn commit_push(
+        &self,
+        request: Request<v1::CommitPushRequest>,
+    ) -> Result<Response<v1::CommitPushResponse>, Status> {
+        let actor = self.0.admit(&request, Role::Operator)?;
+        let committed = self.0.control().commit_push(actor, &request.into_inner().manifest).await;
+        let id = committed.map_err(|error| self.0.status(&error))?;
+        let state = self.0.local_state()?;
+        let record = resolve::release(&state, id.name.as_str(), id.version.as_str())?;
+        Ok(Response::new(v1::CommitPushResponse { release: Some(view::release::release(&state, record)) }))
+    }
+
+    async fn list_releases(
+        &self,
+        request: Request<v1::ListReleasesRequest>,
+    ) -> Result<Response<v1::ListReleasesResponse>, Status> {
+        self.0.admit(&request, Role::Viewer)?;
+        let name = request.into_inner().name;
+        let state = self.0.fresh_state().await?;
+        let wanted = state.releases.iter().filter(|(found, _)| name.is_empty() || found.as_str() == name);
+        let records = wanted.flat_map(|(_, versions)| versions.values());
+        let releases = records.map(|record| view::release::release(&state, record)).collect();
+        Ok(Response::new(v1::ListReleasesResponse { releases }))
+    }
+
+    async fn get_release(
+        &self,
+        request: Request<v1::GetReleaseRequest>,
+    ) -> Result<Response<v1::GetReleaseResponse>, Status> {
+        self.0.admit(&request, Role::Viewer)?;
+        let request = request.into_inner();
+        let state = self.0.fresh_state().await?;
+        let record = resolve::release(&state, &request.name, &request.version)?;
+        Ok(Response::new(v1::GetReleaseResponse { release: Some(view::release::release(&state, record)) }))
+    }
+}
+
+/// The file that is being received.
+#[derive(Default)]
+struct Assembly {
+    digest: Option<Digest>,
+    content: BytesMut,
+}
+
+impl Assembly {
+    /// Takes the next part; gives the file if that was its last one.
+    fn add(&mut self, part: &v1::UploadFilesRequest) -> Result<Option<(Digest, Bytes)>, Status> {
+        let digest: Digest = resolve::parse(&part.digest)?;
+        if self.digest.is_some_and(|open| open != digest) {
+            return Err(invalid(format!("file {digest} begins before the one before it is whole")));
+        }
+        if self.content.len() + part.chunk.len() > MAX_FILE {
+            return Err(invalid(format!("file {digest} is larger than {} MiB", MAX_FILE >> 20)));
+        }
+        self.digest = Some(digest);
+        self.content.extend_from_slice(&part.chunk);
+        if !part.last {
+            return Ok(None);
+        }
+        self.digest = None;
+        Ok(Some((digest, self.content.split().freeze())))
+    }
+
+    /// Nothing more comes.
+    fn finish(&self) -> Result<(), Status> {
+        match self.digest {
+            None => Ok(()),
+            Some(digest) => Err(invalid(format!("the upload ended within file {digest}; push again"))),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The cluster as a whole, with notes on what may be lost and what is wrong.
+
+use super::app::app;
+use super::node::node;
+use super::release::quarantines;
+use super::rollout::summary;
+use super::{node_name, optional};
+use crate::api::control::{Liveness, Member, RaftStatus};
+use crate::api::resolve::present_nodes;
+use crate::ids::NodeId;
+use crate::state::ClusterState;
+use crate::state::rollout::Rollout;
+use relupd_proto::api::v1;
+
+/// What this node knows at this moment.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) me: NodeId,
+    pub(crate) state: Option<&'a ClusterState>,
+    pub(crate) raft: &'a RaftStatus,
+    pub(crate) members: &'a [Member],
+    /// Why a quorum did not confirm it; `None` where it did.
+    pub(crate) unconfirmed: Option<String>,
+}
+
+pub(crate) fn status(snapshot: &Snapshot<'_>) -> v1::GetStatusResponse {
+    let Some(state) = snapshot.state else { return outside(snapshot.me) };
+    v1::GetStatusResponse {
+        cluster: Some(cluster(snapshot, state)),
+        apps: state.apps.values().map(|found| app(state, found)).collect(),
+        rollouts: rollouts(state).into_iter().map(|found| summary(state, found)).collect(),
+        quarantines: quarantines(state),
+    }
+}
+
+fn outside(me: NodeId) -> v1::GetStatusResponse {
+    let note = "this node is not part of a cluster yet: run `relupctl cluster init` or `relupctl cluster join TOKEN`";
+    let cluster =
+        v1::ClusterStatus { this_node: me.to_string(), notes: vec![note.to_owned()], ..Default::default() };
+    v1::GetStatusResponse { cluster: Some(cluster), ..Default::default() }
+}
+
+fn cluster(snapshot: &Snapshot<'_>, state: &ClusterState) -> v1::ClusterStatus {
+    let nodes = present_nodes(state).map(|record| node(state, snapshot.raft, snapshot.members, record));
+    v1::ClusterStatus {
+        cluster_id: state.cluster.to_string(),
+        this_node: snapshot.me.to_string(),
+        leader: optional(snapshot.raft.leader.as_ref()),
+        term: snapshot.raft.term,
+        as_of_index: snapshot.raft.applied,
+        confirmed: snapshot.unconfirmed.is_none(),
+        nodes: nodes.collect(),
+        notes: notes(snapshot, state),
+    }
+}
+
+/// Those on their way, and of each app the newest that has ended.
+fn rollouts(state: &ClusterState) -> Vec<&Rollout> {
+    let newest_ended = |rollout: &Rollout| {
+        let later = state.rollouts.range(rollout.id..).skip(1);
+        !later.map(|(_, other)| other).any(|other| other.plan.app == rollout.plan.app)
+    };
+    state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal() || newest_ended(rollout)).collect()
+}
+
+fn notes(snapshot: &Snapshot<'_>, state: &ClusterState) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(reason) = &snapshot.unconfirmed {
+        notes.push(format!(
+            "as of index {}, not confirmed by a quorum: {reason}; nothing can be changed until it is back",
+            snapshot.raft.applied
+        ));
+    }
+    notes.push(tolerance(snapshot.raft, state));
+    let silent: Vec<String> = snapshot
+        .members
+        .iter()
+        .filter(|member| member.liveness == Liveness::Dead && is_present(state, member.node))
+        .map(|member| node_name(state, member.node))
+        .collect();
+    if !silent.is_empty() {
+        notes.push(format!("silent: {}", silent.join(", ")));
+    }
+    notes
+}
+
+fn is_present(state: &ClusterState, node: NodeId) -> bool {
+    present_nodes(state).any(|record| record.id == node)
+}
+
+/// How many voters may be lost, in words.
+fn tolerance(raft: &RaftStatus, state: &ClusterState) -> String {
+    let names =
+        |nodes: &[NodeId]| nodes.iter().map(|node| node_name(state, *node)).collect::<Vec<_>>().join(", ");
+    match (raft.voters.as_slice(), raft.learners.as_slice()) {
+        ([], _) => "this node does not know yet who votes".to_owned(),
+        ([only], []) => format!(
+            "one node: if {} is lost, the cluster is lost; three nodes survive the loss of one",
+            node_name(state, *only)
+        ),
+        ([voter], learners) => format!(
+            "one voter: {learners} can be lost; if {voter} is lost, nothing can be changed until it is back (apps go on running); with three nodes any one can be lost",
+            learners = names(learners),
+            voter = node_name(state, *voter)
+        ),
+        (voters, _) => {
+            // A majority must remain: of 2n+1 voters n may go.
+            let may_go = (voters.len() - 1) / 2;
+            format!("{} voters: any {may_go} of them can be lost ({})", voters.len(), names(voters))
+        }
+    }
+}
