@@ -3,7 +3,14 @@
 //! `start_erl.data`). No async, no network; file access only where a function's name says so.
 
 pub mod digest;
+pub mod pointer;
+pub mod rel;
+pub mod releases_file;
+pub mod relup;
+mod shape;
+pub mod terms;
 pub mod version;
 
 pub use digest::Digest;
-pub use version::{ReleaseName, ReleaseVersion};
+pub use shape::FormatError;
+pub use version::{ApplicationName, ApplicationVersion, ErtsVersion, ReleaseName, ReleaseVersion};

@@ -1,4 +1,5 @@
-//! Names and versions of releases: text that becomes part of file names, so it is checked once, here.
+//! Names and versions of releases, applications and ERTS: text that becomes part of file names, so it
+//! is checked once, here.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,7 +12,7 @@ const MAX_LEN: usize = 100;
 /// The text cannot be a release name or version.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "not a release {what}: {text:?} (expected 1 to {MAX_LEN} of A-Z a-z 0-9 . _ + ~ -, not beginning with '.' or '-')"
+    "not a valid {what}: {text:?} (expected 1 to {MAX_LEN} of A-Z a-z 0-9 . _ + ~ -, not beginning with '.' or '-')"
 )]
 pub struct InvalidReleaseText {
     what: &'static str,
@@ -82,10 +83,25 @@ macro_rules! release_text {
 release_text!(
     /// The name in the `.rel` file, e.g. `shop`. OTP compares it as a string; so do we.
     ReleaseName,
-    "name"
+    "release name"
 );
 release_text!(
     /// A release's version: a name, not a number. OTP gives versions no order, and neither do we.
     ReleaseVersion,
-    "version"
+    "release version"
+);
+release_text!(
+    /// An application's name, e.g. `kernel`: an atom in Erlang, the first half of a directory's name here.
+    ApplicationName,
+    "application name"
+);
+release_text!(
+    /// An application's version, the second half of its directory's name.
+    ApplicationVersion,
+    "application version"
+);
+release_text!(
+    /// The version of the runtime system, e.g. `13.1.5`; its directory is `erts-13.1.5`.
+    ErtsVersion,
+    "ERTS version"
 );
