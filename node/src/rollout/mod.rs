@@ -4,6 +4,7 @@
 pub mod catch_up;
 pub mod plan;
 pub mod step;
+pub mod timers;
 pub mod view;
 pub mod waiting;
 

@@ -1,0 +1,106 @@
+//! This node's place in its cluster: propose, read, watch, and who has been silent for how long.
+
+use super::replicated::Replicated;
+use crate::clock::{Monotonic, monotonic, wall};
+use crate::consensus::{Handle, Leadership, ProposeError, ReadError, Status};
+use crate::identity::random;
+use crate::ids::{CommandId, NodeId, RaftId};
+use crate::state::command::{Actor, Command, Entry};
+use crate::state::{ClusterState, Outcome};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A cheap clone for everybody who needs the cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    me: NodeId,
+    consensus: Handle<Replicated>,
+}
+
+impl Cluster {
+    pub(crate) fn new(me: NodeId, consensus: Handle<Replicated>) -> Self {
+        Self { me, consensus }
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn me(&self) -> NodeId {
+        self.me
+    }
+
+    pub(crate) fn consensus(&self) -> &Handle<Replicated> {
+        &self.consensus
+    }
+
+    /// The state as it is applied here.
+    #[must_use]
+    pub fn state(&self) -> Arc<ClusterState> {
+        Arc::clone(&self.consensus.views().borrow())
+    }
+
+    /// The same, as it changes.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<Arc<ClusterState>> {
+        self.consensus.views()
+    }
+
+    /// Has a command decided, wherever the leader is, and applied here.
+    ///
+    /// # Errors
+    /// Where no quorum answered; the outcome itself may be a rejection.
+    pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
+        let entry = Entry { id: new_command_id(), actor, at: wall(), command };
+        self.consensus.propose(entry.encode().into()).await
+    }
+
+    /// Returns once everything that was committed before is applied here.
+    ///
+    /// # Errors
+    /// Where no quorum answered.
+    pub async fn read_barrier(&self) -> Result<(), ReadError> {
+        self.consensus.read_barrier().await.map(|_index| ())
+    }
+
+    /// Who leads.
+    #[must_use]
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.consensus.leadership()
+    }
+
+    /// What raft says here.
+    #[must_use]
+    pub fn raft_status(&self) -> Status {
+        self.consensus.status().borrow().clone()
+    }
+
+    /// While leading: how long every other member has been silent. This node itself never is.
+    #[must_use]
+    pub fn silence(&self, state: &ClusterState, now: Monotonic) -> BTreeMap<NodeId, Duration> {
+        let status = self.consensus.status();
+        let status = status.borrow();
+        let ids: BTreeMap<RaftId, NodeId> =
+            state.present_nodes().map(|node| (node.raft_id, node.id)).collect();
+        let mut silence: BTreeMap<_, _> = status
+            .peers
+            .iter()
+            .filter_map(|(raft_id, peer)| Some((*ids.get(raft_id)?, now.since(peer.last_contact))))
+            .collect();
+        silence.insert(self.me, Duration::ZERO);
+        silence
+    }
+}
+
+fn new_command_id() -> CommandId {
+    CommandId::from_parts(unix_ms(), u128::from_be_bytes(random()))
+}
+
+pub(crate) fn unix_ms() -> u64 {
+    u64::try_from(wall().as_millisecond()).unwrap_or(0)
+}
+
+/// A point in time that is as long ago as the process is old, at most.
+pub(crate) fn long_ago() -> Monotonic {
+    monotonic() - Duration::from_secs(u64::from(u32::MAX))
+}

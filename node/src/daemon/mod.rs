@@ -1,0 +1,4 @@
+//! The only wiring: builds each service, hands out handles, orders the shutdown.
+
+pub mod cluster;
+mod replicated;

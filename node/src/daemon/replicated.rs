@@ -1,0 +1,47 @@
+//! The cluster's state as the machine that consensus replicates.
+
+use crate::consensus::{RestoreError, StateMachine};
+use crate::state::command::Entry;
+use crate::state::{ClusterState, Outcome};
+use std::sync::Arc;
+
+/// The state, behind the pointer that is published after each batch. Applying copies it only where
+/// somebody still holds the published one.
+pub(crate) struct Replicated {
+    state: Arc<ClusterState>,
+}
+
+impl Replicated {
+    pub(crate) fn new(state: ClusterState) -> Self {
+        Self { state: Arc::new(state) }
+    }
+}
+
+impl StateMachine for Replicated {
+    type View = Arc<ClusterState>;
+    type Outcome = Outcome;
+
+    /// # Panics
+    /// Where an entry cannot be read. It is committed, so the others apply it; going on without it
+    /// would make this node's state another one than theirs (S8). The panic ends the member, and with
+    /// it the daemon.
+    fn apply(&mut self, index: u64, bytes: &[u8]) -> Outcome {
+        match Entry::decode(bytes) {
+            Ok(entry) => Arc::make_mut(&mut self.state).apply(&entry),
+            Err(error) => panic!("log entry {index} cannot be applied: {error}"),
+        }
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.state.encode()
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        self.state = Arc::new(ClusterState::decode(snapshot)?);
+        Ok(())
+    }
+
+    fn view(&self) -> Arc<ClusterState> {
+        Arc::clone(&self.state)
+    }
+}

@@ -1,0 +1,120 @@
+//! The leader's loop: gather the state, who has been silent and what has taken how long; ask
+//! `rollout::step`; propose what it answers. It keeps nothing that another leader would miss.
+
+use crate::clock::monotonic;
+use crate::daemon::cluster::Cluster;
+use crate::ids::{NodeId, RolloutId};
+use crate::rollout::plan::Draft;
+use crate::rollout::step::{Report, step};
+use crate::rollout::timers::Timers;
+use crate::rollout::view::View;
+use crate::rollout::{catch_up, waiting::Waiting};
+use crate::state::ClusterState;
+use crate::state::command::{Actor, Applied, Command, Decision};
+use crate::state::rollout::Rollout;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// While a rollout is on its way, deadlines and silence are looked at this often; every change of the
+/// state is looked at at once.
+const WHILE_ROLLING: Duration = Duration::from_millis(250);
+
+/// With no rollout on its way only a node's return can make work, and nobody is in a hurry for it.
+const WHILE_IDLE: Duration = Duration::from_secs(2);
+
+/// What each rollout on its way waits for, as the leader sees it; empty on every other node.
+pub type Waits = BTreeMap<RolloutId, Vec<Waiting>>;
+
+/// Runs until the cluster's handle is gone. Works only while this node leads.
+pub async fn run(cluster: Cluster, waits: watch::Sender<Waits>) {
+    let mut leadership = cluster.leadership();
+    loop {
+        if leadership.wait_for(|leadership| leadership.is_self).await.is_err() {
+            return;
+        }
+        lead(&cluster, &waits).await;
+        waits.send_replace(Waits::new());
+    }
+}
+
+async fn lead(cluster: &Cluster, waits: &watch::Sender<Waits>) {
+    let (mut states, mut leadership) = (cluster.states(), cluster.leadership());
+    let mut timers = Timers::default();
+    tracing::info!("this node leads");
+    while leadership.borrow_and_update().is_self {
+        let state = states.borrow_and_update().clone();
+        let now = monotonic();
+        let silence = cluster.silence(&state, now);
+        timers.advance(&state, now);
+        let mut idle = true;
+        let mut explained = Waits::new();
+        for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
+            idle = false;
+            if let Some(report) = look(&state, rollout, &silence, &timers) {
+                explained.insert(rollout.id, report.waiting);
+                decide(cluster, rollout, report.decisions).await;
+            }
+        }
+        waits.send_if_modified(|old| {
+            if *old == explained {
+                false
+            } else {
+                *old = explained;
+                true
+            }
+        });
+        if let Some(draft) = catch_up::next(&state, &silence) {
+            catch_up(cluster, draft).await;
+        }
+        let pause = if idle { WHILE_IDLE } else { WHILE_ROLLING };
+        tokio::select! {
+            changed = states.changed() => if changed.is_err() { return },
+            changed = leadership.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn look(
+    state: &ClusterState,
+    rollout: &Rollout,
+    silence: &BTreeMap<NodeId, Duration>,
+    timers: &Timers,
+) -> Option<Report> {
+    let watch = timers.of(rollout.id)?;
+    let view = View::new(state, rollout, silence, watch.elapsed, &watch.stalled).ok()?;
+    let mut report = step(&view);
+    if let Some(elapsed) = watch.worth_recording(rollout) {
+        report.decisions.insert(0, Decision::RecordElapsed { elapsed });
+    }
+    Some(report)
+}
+
+async fn decide(cluster: &Cluster, rollout: &Rollout, decisions: Vec<Decision>) {
+    if decisions.is_empty() {
+        return;
+    }
+    tracing::debug!(rollout = %rollout.id, ?decisions, "deciding");
+    let command = Command::Decide { rollout: rollout.id, revision: rollout.revision, decisions };
+    match cluster.propose(Actor::Reconciler(cluster.me()), command).await {
+        Ok(Ok(_)) => {}
+        // Somebody was quicker; the new state is looked at next.
+        Ok(Err(rejection)) => tracing::debug!(rollout = %rollout.id, %rejection, "decision void"),
+        Err(error) => tracing::warn!(rollout = %rollout.id, %error, "no decision"),
+    }
+}
+
+async fn catch_up(cluster: &Cluster, draft: Draft) {
+    let actor = || Actor::Reconciler(cluster.me());
+    let app = draft.app.clone();
+    let started = match cluster.propose(actor(), draft.into_command()).await {
+        Ok(Ok(Applied::Plan(plan))) => cluster.propose(actor(), Command::StartRollout { plan }).await,
+        other => other,
+    };
+    match started {
+        Ok(Ok(_)) => tracing::info!(%app, "catching a node up"),
+        Ok(Err(rejection)) => tracing::debug!(%app, %rejection, "no catch-up"),
+        Err(error) => tracing::warn!(%app, %error, "no catch-up"),
+    }
+}
