@@ -84,7 +84,7 @@ impl Context {
 
     /// The daemon's error as the caller sees it.
     pub(crate) fn status(&self, error: &ControlError) -> Status {
-        from_control(error, &self.control.name())
+        from_control(error, &self.control.name(), self.control.state().as_deref())
     }
 }
 

@@ -1,14 +1,13 @@
 //! What the API needs of the daemon. The wiring implements it over consensus, membership, identity
 //! and store; tests implement it over a plain `ClusterState`.
 
-use crate::ids::{AppName, ClusterId, Digest, NodeId, ReleaseVersion, RolloutId};
-use crate::spec::AppSpec;
+use crate::ids::{AppName, ClusterId, Digest, NodeId, RolloutId};
+use crate::rollout::waiting::Waiting;
 use crate::state::ClusterState;
 use crate::state::command::{Actor, Applied, Command};
 use crate::state::node::{OperatorRecord, Role};
 use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseId;
-use crate::state::rollout::{PlanStep, Purpose};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -45,17 +44,6 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Has the command decided by the cluster, wherever the leader is, and applied here.
     async fn propose(&self, actor: Actor, command: Command) -> Result<Applied, ControlError>;
 
-    /// An app's spec from TOML, checked strictly.
-    fn parse_spec(&self, text: &str) -> Result<AppSpec, ControlError>;
-
-    /// What a plan would look like, from this state.
-    fn draft_plan(
-        &self,
-        state: &ClusterState,
-        app: &AppName,
-        version: &ReleaseVersion,
-    ) -> Result<Draft, Rejection>;
-
     /// What a rollout waits for, with values; nothing where it is terminal.
     async fn explain(&self, rollout: RolloutId) -> Result<Vec<Waiting>, ControlError>;
 
@@ -85,28 +73,6 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Registers the release, whose files are all here.
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError>;
-}
-
-/// A plan that is not kept yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
-    /// The app's basis that it rests on.
-    pub basis: u64,
-    /// Where everybody goes.
-    pub to: ReleaseId,
-    /// In the order of execution.
-    pub steps: Vec<PlanStep>,
-    /// Why it is made.
-    pub purpose: Purpose,
-}
-
-/// A condition that keeps a rollout from going on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// On which node; `None` where it concerns the whole rollout.
-    pub node: Option<NodeId>,
-    /// The condition, with its values.
-    pub text: String,
 }
 
 /// What raft says on this node.

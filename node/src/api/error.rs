@@ -3,6 +3,8 @@
 
 use super::caller::Denied;
 use super::control::ControlError;
+use super::view::with_names;
+use crate::state::ClusterState;
 use std::error::Error;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -42,12 +44,17 @@ impl From<Denied> for Status {
     }
 }
 
-/// An error of the daemon's. Those that are about one host name it.
-pub(crate) fn from_control(error: &ControlError, node: &str) -> Status {
+/// An error of the daemon's. Those that are about one host name it; nodes go by their names.
+pub(crate) fn from_control(error: &ControlError, node: &str, state: Option<&ClusterState>) -> Status {
     let here = || format!("node {node}: {}", chain(error));
     match error {
         ControlError::Rejected(rejection) => {
-            status(Code::FailedPrecondition, "rejected", rejection.to_string())
+            let text = rejection.to_string();
+            let text = match state {
+                Some(state) => with_names(state, text),
+                None => text,
+            };
+            status(Code::FailedPrecondition, "rejected", text)
         }
         ControlError::NotInitialized => status(Code::FailedPrecondition, "not-initialized", here()),
         ControlError::AlreadyMember(_) => status(Code::FailedPrecondition, "already-member", here()),

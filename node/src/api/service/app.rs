@@ -1,9 +1,11 @@
 //! Apps.
 
 use crate::api::context::Context;
+use crate::api::error::invalid;
 use crate::api::resolve;
 use crate::api::view;
 use crate::ids::AppName;
+use crate::spec;
 use crate::state::command::{Actor, Command};
 use crate::state::node::Role;
 use relupd_proto::api::v1;
@@ -31,8 +33,7 @@ impl v1::app_service_server::AppService for Apps {
         request: Request<v1::ApplyAppRequest>,
     ) -> Result<Response<v1::ApplyAppResponse>, Status> {
         let actor = self.0.admit(&request, Role::Operator)?;
-        let parsed = self.0.control().parse_spec(&request.into_inner().spec);
-        let spec = parsed.map_err(|error| self.0.status(&error))?;
+        let spec = spec::parse(&request.into_inner().spec).map_err(|errors| invalid(errors.to_string()))?;
         let name = spec.name.clone();
         self.0.propose(actor, Command::ApplyApp { spec }).await?;
         Ok(Response::new(v1::ApplyAppResponse { app: Some(self.view(name.as_str())?) }))

@@ -5,7 +5,8 @@ use crate::api::control::ControlError;
 use crate::api::error::internal;
 use crate::api::resolve;
 use crate::api::view;
-use crate::state::command::{Applied, Command};
+use crate::rollout::plan;
+use crate::state::command::Applied;
 use crate::state::node::Role;
 use relupd_proto::api::v1;
 use tonic::{Request, Response, Status};
@@ -23,15 +24,9 @@ impl v1::plan_service_server::PlanService for Plans {
         let app = resolve::parse(&request.app)?;
         let version = resolve::parse(&request.version)?;
         let state = self.0.fresh_state().await?;
-        let drafted = self.0.control().draft_plan(&state, &app, &version);
-        let draft = drafted.map_err(|rejection| self.0.status(&ControlError::Rejected(rejection)))?;
-        let command = Command::SavePlan {
-            app,
-            basis: draft.basis,
-            to: draft.to,
-            steps: draft.steps,
-            purpose: draft.purpose,
-        };
+        let draft = plan::draft(&state, &app, &version);
+        let draft = draft.map_err(|rejection| self.0.status(&ControlError::Rejected(rejection)))?;
+        let command = draft.into_command();
         let Applied::Plan(id) = self.0.propose(actor, command).await? else {
             return Err(internal("the plan was kept, but its id was not told"));
         };

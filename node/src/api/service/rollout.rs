@@ -1,12 +1,12 @@
 //! Rollouts.
 
 use crate::api::context::{Context, peer};
-use crate::api::control::Waiting;
 use crate::api::error::{internal, invalid};
 use crate::api::follow::{Answers, Follower};
 use crate::api::resolve;
 use crate::api::view;
 use crate::ids::RolloutId;
+use crate::rollout::waiting::Waiting;
 use crate::state::ClusterState;
 use crate::state::command::{Actor, Applied, Command};
 use crate::state::node::Role;
@@ -172,9 +172,9 @@ async fn send_changes(mut follower: Follower<v1::WatchRolloutResponse>, id: Roll
 
 fn conditions(state: &ClusterState, waiting: &[Waiting]) -> Vec<v1::Condition> {
     let condition = |waiting: &Waiting| v1::Condition {
-        node_id: view::optional(waiting.node.as_ref()),
-        node_name: view::optional_node_name(state, waiting.node),
-        text: waiting.text.clone(),
+        node_id: view::optional(waiting.node().as_ref()),
+        node_name: view::optional_node_name(state, waiting.node()),
+        text: view::with_names(state, waiting.to_string()),
     };
     waiting.iter().map(condition).collect()
 }

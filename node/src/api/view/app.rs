@@ -1,14 +1,12 @@
 //! Apps and their instances.
 
-use super::node_name;
-use super::optional;
+use super::{node_name, optional};
 use crate::driver::{Condition, Running};
 use crate::ids::{AppName, NodeId, ReleaseVersion};
-use crate::spec::{AppSpec, DriverKind, Probe, ServiceKind};
+use crate::spec::to_toml;
 use crate::state::ClusterState;
 use crate::state::app::{App, Assignment, Instance, Order};
 use relupd_proto::api::v1;
-use std::collections::BTreeMap;
 
 pub(crate) fn app(state: &ClusterState, app: &App) -> v1::App {
     let name = app.name();
@@ -21,7 +19,7 @@ pub(crate) fn app(state: &ClusterState, app: &App) -> v1::App {
         rollout: optional(app.rollout.as_ref()),
         basis: app.basis,
         instances,
-        spec: Some(spec(&app.spec)),
+        spec: to_toml(&app.spec),
     }
 }
 
@@ -92,45 +90,4 @@ fn assignment(assignment: &Assignment) -> String {
     let from = assignment.from.as_ref().map_or("nothing", |from| from.version.as_str());
     let to = &assignment.to.version;
     format!("{order} {from} -> {to} ({}, {})", assignment.rollout, assignment.generation)
-}
-
-fn spec(spec: &AppSpec) -> v1::AppSpec {
-    v1::AppSpec {
-        placement: spec.placement.clone(),
-        root: spec.root.clone(),
-        driver: match &spec.driver {
-            DriverKind::Erlang => "erlang".to_owned(),
-            DriverKind::Restart { command } => format!("restart ({})", command.display()),
-            DriverKind::Fake => "fake".to_owned(),
-        },
-        service: match &spec.service {
-            ServiceKind::Child => "child".to_owned(),
-            ServiceKind::Systemd { unit } => format!("systemd ({unit})"),
-        },
-        user: spec.user.clone().unwrap_or_default(),
-        health_checks: spec.health.checks.iter().map(|check| probe(&check.name, &check.probe)).collect(),
-        upgrade: upgrade(spec),
-    }
-}
-
-fn probe(name: &str, probe: &Probe) -> String {
-    match probe {
-        Probe::Http { url, status, body: None } => format!("{name}: GET {url} = {status}"),
-        Probe::Http { url, status, body: Some(body) } => format!("{name}: GET {url} = {status} ~ {body}"),
-        Probe::Tcp { address } => format!("{name}: connect {address}"),
-        Probe::Exec { command } => format!("{name}: run {}", command.join(" ")),
-    }
-}
-
-/// The policy by the names that it has in the spec's file.
-fn upgrade(spec: &AppSpec) -> BTreeMap<String, String> {
-    let values = match serde_json::to_value(&spec.upgrade) {
-        Ok(serde_json::Value::Object(values)) => values,
-        Ok(_) | Err(_) => return BTreeMap::new(),
-    };
-    values.into_iter().map(|(name, value)| (name, rule(&value))).collect()
-}
-
-fn rule(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -34,3 +34,9 @@ pub(crate) fn optional_node_name(state: &ClusterState, node: Option<NodeId>) -> 
 pub(crate) fn optional<T: ToString>(value: Option<&T>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
+
+/// The text with every node's name in the place of its id. Ids are 26 characters of base 32: nothing
+/// else in a message looks like one.
+pub(crate) fn with_names(state: &ClusterState, text: String) -> String {
+    state.nodes.values().fold(text, |text, node| text.replace(&node.id.to_string(), &node.name))
+}
