@@ -42,10 +42,10 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, ConfigError>
     let hostname = system.nodename().to_string_lossy();
     let settings = parse(&text, &hostname, overrides)
         .map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })?;
-    if let Some(interface) = &settings.interface {
-        if !Path::new("/sys/class/net").join(interface).exists() {
-            return Err(ConfigError::NoSuchInterface { path: path.to_owned(), interface: interface.clone() });
-        }
+    if let Some(interface) = &settings.interface
+        && !Path::new("/sys/class/net").join(interface).exists()
+    {
+        return Err(ConfigError::NoSuchInterface { path: path.to_owned(), interface: interface.clone() });
     }
     Ok(settings)
 }

@@ -160,7 +160,7 @@ fn raft(root: &mut Section<'_, '_>) -> RaftSettings {
         max_voters: section.integer("max_voters", 1..=7, 5),
         voter_replace_after: section.duration("voter_replace_after", POSITIVE, Duration::from_secs(600)),
     };
-    if settings.max_voters % 2 == 0 {
+    if settings.max_voters.is_multiple_of(2) {
         section.reject(
             "max_voters",
             "an even number of voters survives no more than one less: write 1, 3, 5 or 7",

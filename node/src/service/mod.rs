@@ -1,6 +1,8 @@
 //! Who starts and stops an app's processes: systemd over D-Bus, or the daemon itself with plain
 //! child processes. Either way the app outlives the daemon.
 
+pub mod child;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,0 +1,80 @@
+//! The book of started processes: one small file per instance, on disk before the process is
+//! counted on, so that the next life of the daemon finds it again.
+
+use crate::service::ServiceError;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// What is known of an instance's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The boot that it belongs to.
+    pub(super) boot_id: String,
+    /// How far its start had come.
+    pub(super) stage: Stage,
+}
+
+/// How far a start had come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Stage {
+    /// It may have been started, or not: its environment holds the mark if it was.
+    Starting { mark: String },
+    /// It was started, as this process.
+    Started { pid: u32, start_time: u64 },
+}
+
+/// The files of the book.
+#[derive(Clone, Debug)]
+pub(super) struct Book {
+    directory: PathBuf,
+}
+
+impl Book {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    pub(super) fn read(&self, instance: &str) -> Result<Option<Record>, ServiceError> {
+        let path = self.path(instance);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(ServiceError::Io { path, source }),
+        };
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| ServiceError::Io { path, source: io::Error::other(error) })
+    }
+
+    pub(super) fn write(&self, instance: &str, record: &Record) -> Result<(), ServiceError> {
+        let path = self.path(instance);
+        let text = serde_json::to_vec(record).expect("a record has only texts and numbers");
+        replace(&path, &text).map_err(|source| ServiceError::Io { path, source })
+    }
+
+    pub(super) fn remove(&self, instance: &str) -> Result<(), ServiceError> {
+        let path = self.path(instance);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(ServiceError::Io { path, source }),
+        }
+    }
+
+    fn path(&self, instance: &str) -> PathBuf {
+        self.directory.join(format!("{instance}.process"))
+    }
+}
+
+/// Old or new content after a power cut, never something in between.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("process.new");
+    let mut file = File::create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(path.parent().expect("a file lies in a directory"))?.sync_all()
+}
