@@ -25,7 +25,7 @@ pub struct Memory {
     pub seen_up: bool,
     /// So many starts in a row did not succeed.
     pub start_failures: u32,
-    /// The last announcement on its way or applied.
+    /// The last announcement, until it is applied here or another order comes.
     pub announced: Option<(Observation, Option<bool>)>,
     /// The rollout for which this node's way back without contact is known to the cluster.
     pub orphan_reported: Option<RolloutId>,
@@ -87,7 +87,6 @@ impl Memory {
         self.last_permanent = old.last_permanent;
         self.seen_up = old.seen_up;
         self.start_failures = old.start_failures;
-        self.announced = old.announced;
         self.orphan_reported = old.orphan_reported;
     }
 

@@ -160,13 +160,17 @@ impl Worker {
         if self.observation.as_ref().is_some_and(|(_, at)| now.since(*at) >= OBSERVE_EVERY) {
             self.observation = None;
         }
-        let assignment = state.apps.get(&self.app).and_then(|app| app.instances.get(&self.context.node()));
-        let generation = assignment.and_then(|instance| Some(instance.assignment.as_ref()?.generation));
+        let instance = state.apps.get(&self.app).and_then(|app| app.instances.get(&self.context.node()));
+        let generation = instance.and_then(|instance| Some(instance.assignment.as_ref()?.generation));
         if generation != self.generation {
             self.generation = generation;
             self.backoff.clear();
         }
         self.memory.turn_to(generation);
+        let applied = |(seen, healthy): &mut (Observation, Option<bool>)| {
+            instance.is_some_and(|now| now.observed.as_ref() == Some(seen) && now.healthy == *healthy)
+        };
+        self.memory.announced.take_if(applied);
         if let Liveness::Up { boot_nonce } = &self.lives {
             let verified = self.entry.trial.as_ref().map(|trial| &trial.progress);
             let judged =

@@ -2,9 +2,8 @@
 
 use super::order::Ordered;
 use super::{Action, Input, describe, known, torn};
-use crate::agent::health::Verdict;
 use crate::driver::{Check, CheckResult, Method, Observation, Running};
-use crate::spec::{AlreadySick, MethodPolicy};
+use crate::spec::MethodPolicy;
 use crate::state::command::Report;
 
 pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
@@ -17,7 +16,7 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     if fresh && seen.running == Running::Down && seen.permanent.is_some() && input.app.running {
         return Some(Action::Start);
     }
-    if let Some(check) = standing(input, order, seen) {
+    if let Some(check) = standing(order, seen) {
         return Some(order.report(Report::PrepareFailed { checks: vec![check] }));
     }
     if let Some(reason) = &input.memory.place_failed {
@@ -54,7 +53,7 @@ fn judge(order: &Ordered<'_>, checks: &[Check]) -> Report {
 }
 
 /// Whether the node stands where the plan believes it to stand, in a state to be upgraded.
-fn standing(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation) -> Option<Check> {
+fn standing(order: &Ordered<'_>, seen: &Observation) -> Option<Check> {
     let failed = |name: &str, reason: String, remedy: &str| {
         let result = CheckResult::Failed { reason, remedy: remedy.to_owned() };
         Some(Check { name: name.to_owned(), result })
@@ -67,27 +66,12 @@ fn standing(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation) -> Optio
         let reason = format!("the plan comes from {wanted}, but {}", describe(seen));
         return failed("stands on from", reason, "plan again; the node has moved since");
     }
-    let Some(from) = order.from() else { return None };
-    let counted = order.spec.upgrade.already_sick == AlreadySick::Count;
-    match &seen.running {
-        Running::Up { version, .. } if version != from => {
-            let reason = format!("{} is to be upgraded, but {}", from, describe(seen));
+    // Whether a node that is down or sick may take part is the leader's to say, by policy.
+    match (&seen.running, order.from()) {
+        (Running::Up { version, .. }, Some(from)) if version != from => {
+            let reason = format!("{from} is to be upgraded, but {}", describe(seen));
             failed("stands on from", reason, "run `relupctl node repair` for this node, then plan again")
         }
-        Running::Up { boot_nonce, .. } => match input.health.of(boot_nonce, input.memory.judge_from) {
-            Verdict::Unhealthy { check, reason } if !counted => failed(
-                "healthy",
-                format!("{check}: {reason}"),
-                "cure the node, or set `already_sick`, then plan again",
-            ),
-            Verdict::Unhealthy { .. } | Verdict::Healthy { .. } | Verdict::Unknown => None,
-        },
-        Running::Down if counted && order.assignment.method == Method::Restart => None,
-        Running::Down => failed(
-            "runs",
-            "the app is down".to_owned(),
-            "start it with `relupctl app start`, then plan again",
-        ),
-        Running::Unknown { .. } => None,
+        (Running::Up { .. } | Running::Down | Running::Unknown { .. }, _) => None,
     }
 }
