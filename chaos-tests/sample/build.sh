@@ -16,6 +16,10 @@ mkdir -p "$1"
 out=$(cd "$1" && pwd)
 work=$out/.build
 
+# Tests that run side by side share what is built.
+exec 9>"$out/.lock"
+flock 9
+
 # The VM of rebar3 must not pick up the flags of a VM that runs this script.
 unset ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS
 

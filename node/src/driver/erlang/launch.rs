@@ -4,8 +4,9 @@
 //! The VM is started by its own `erlexec` and not by the release's script: the script has its version
 //! compiled in, writes below the release root, and insists on distribution.
 
-use super::layout::{Layout, Pointer, PointerFile, read_pointer};
+use super::layout::{Layout, PointerFile, read_pointer};
 use crate::ids::AppName;
+use relupd_release::pointer::StartErl;
 use rustix::fs::{MemfdFlags, SealFlags};
 use std::fs::File;
 use std::io::{self, Write};
@@ -74,7 +75,7 @@ pub fn launch(args: &LaunchArgs) -> Result<std::convert::Infallible, LaunchError
 
 /// The trial's version where there is one, else the permanent one. A torn trial file is as good as
 /// none: the permanent version is the one that a host can always boot.
-fn choose(layout: &Layout, app: &AppName) -> Result<Pointer, LaunchError> {
+fn choose(layout: &Layout, app: &AppName) -> Result<StartErl, LaunchError> {
     let trial = layout.trial();
     if let PointerFile::Points(pointer) =
         read_pointer(&trial).map_err(|source| io_error("read", &trial, source))?
@@ -85,24 +86,24 @@ fn choose(layout: &Layout, app: &AppName) -> Result<Pointer, LaunchError> {
     match read_pointer(&path).map_err(|source| io_error("read", &path, source))? {
         PointerFile::Points(pointer) => Ok(pointer),
         PointerFile::Absent => Err(LaunchError::NotInstalled { app: app.clone(), path }),
-        PointerFile::Torn(invalid) => Err(LaunchError::Torn { path, reason: invalid.to_string() }),
+        PointerFile::Torn { reason } => Err(LaunchError::Torn { path, reason }),
     }
 }
 
-fn command(layout: &Layout, pointer: &Pointer, link: &str) -> Result<Command, LaunchError> {
+fn command(layout: &Layout, pointer: &StartErl, link: &str) -> Result<Command, LaunchError> {
     let there = |path: PathBuf| {
         if path.exists() {
             Ok(path)
         } else {
-            Err(LaunchError::Incomplete { version: pointer.version.to_string(), path })
+            Err(LaunchError::Incomplete { version: pointer.release.to_string(), path })
         }
     };
     let binaries = there(layout.root().join(format!("erts-{}", pointer.erts)).join("bin"))?;
-    let boot = layout.boot(&pointer.version);
+    let boot = layout.boot(&pointer.release);
     there(boot.with_added_extension("boot"))?;
-    let config = layout.config(&pointer.version);
+    let config = layout.config(&pointer.release);
     there(config.with_added_extension("config"))?;
-    let vm_args = layout.release(&pointer.version).join("vm.args");
+    let vm_args = layout.release(&pointer.release).join("vm.args");
 
     let mut command = Command::new(there(binaries.join("erlexec"))?);
     command

@@ -3,12 +3,11 @@
 //! `relupd launch` reads them without the daemon; so they hold one line each and nothing to parse.
 
 use crate::ids::{AppName, ReleaseName, ReleaseVersion};
-use std::fmt;
+use relupd_release::pointer::StartErl;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The paths of one app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,60 +79,20 @@ impl Layout {
     }
 }
 
-/// What a pointer points at: `ERTS VSN`, the form of OTP's `start_erl.data`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pointer {
-    pub(super) erts: ReleaseVersion,
-    pub(super) version: ReleaseVersion,
-}
-
-/// The text is not `ERTS VSN`.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("expected `ERTS VSN`, found {0:?}")]
-pub(super) struct InvalidPointer(String);
-
-impl FromStr for Pointer {
-    type Err = InvalidPointer;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidPointer(text.chars().take(80).collect());
-        let mut words = text.split_whitespace();
-        let (Some(erts), Some(version), None) = (words.next(), words.next(), words.next()) else {
-            return Err(invalid());
-        };
-        Ok(Self {
-            erts: erts.parse().map_err(|_| invalid())?,
-            version: version.parse().map_err(|_| invalid())?,
-        })
-    }
-}
-
-impl fmt::Display for Pointer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.erts, self.version)
-    }
-}
-
 /// What became of reading a pointer. A torn one is not an absent one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PointerFile {
     Absent,
-    Points(Pointer),
-    Torn(InvalidPointer),
-}
-
-impl Clone for InvalidPointer {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
+    Points(StartErl),
+    Torn { reason: String },
 }
 
 pub(super) fn read_pointer(path: &Path) -> io::Result<PointerFile> {
     match read_optional(path)? {
         None => Ok(PointerFile::Absent),
-        Some(bytes) => Ok(match String::from_utf8_lossy(&bytes).parse() {
+        Some(bytes) => Ok(match StartErl::parse(&bytes) {
             Ok(pointer) => PointerFile::Points(pointer),
-            Err(invalid) => PointerFile::Torn(invalid),
+            Err(error) => PointerFile::Torn { reason: error.to_string() },
         }),
     }
 }
@@ -180,21 +139,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_is_read_with_and_without_a_newline() {
-        for text in ["13.1.5 0.2.0", "13.1.5 0.2.0\n"] {
-            let pointer: Pointer = text.parse().unwrap();
-            assert_eq!((pointer.erts.as_str(), pointer.version.as_str()), ("13.1.5", "0.2.0"));
-        }
-    }
-
-    #[test]
     fn a_torn_pointer_is_told_apart_from_an_absent_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("start_erl.data");
         assert_eq!(read_pointer(&path).unwrap(), PointerFile::Absent);
         for torn in ["", "13.1.5", "13.1.5 0.2.0 more", "13.1.5 ../../etc"] {
             replace_durably(&path, torn.as_bytes(), 0o644).unwrap();
-            assert!(matches!(read_pointer(&path).unwrap(), PointerFile::Torn(_)), "{torn:?}");
+            assert!(matches!(read_pointer(&path).unwrap(), PointerFile::Torn { .. }), "{torn:?}");
         }
     }
 }

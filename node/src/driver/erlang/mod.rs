@@ -1,7 +1,294 @@
-//! Drives releases of Erlang/OTP.
+//! Drives releases of Erlang/OTP. relupd owns every file under the release root; OTP's release handler
+//! does what only it can, `install_release` in the living VM. Registering and committing is writing the
+//! book (RELEASES) and the pointers durably, then letting the handler read them again.
+//!
+//! Every step observes, checks, acts and observes again; a step that finds its work done has succeeded.
 
+mod book;
+mod change;
+mod commit;
+mod disk;
+mod gather;
 pub mod launch;
 pub mod layout;
 pub mod link;
+mod observe;
+mod place;
+mod preflight;
+mod roll_back;
 mod term;
 mod vm;
+
+use crate::driver::{
+    Check, DriverError, Liveness, Method, Observation, ReleaseDriver, Rung, Running, StagedRelease,
+    Transition,
+};
+use crate::ids::{AppName, BootNonce, ReleaseName, ReleaseVersion};
+use crate::service::{Launch, Service, ServiceState};
+use async_trait::async_trait;
+use layout::Layout;
+use link::{Link, LinkError};
+use relupd_release::Digest;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+use vm::{Md5, Vm};
+
+/// What the driver must know of one app on this node.
+#[derive(Clone, Debug)]
+pub struct ErlangSettings {
+    /// The app's name.
+    pub app: AppName,
+    /// The name in its releases' `.rel` files.
+    pub release: ReleaseName,
+    /// The release root, absolute.
+    pub root: PathBuf,
+    /// The directory under which the app gets its own for socket and trial file, absolute.
+    pub run_directory: PathBuf,
+    /// The program that `launch` is part of: relupd itself.
+    pub relupd: PathBuf,
+    /// The app's environment.
+    pub environment: BTreeMap<String, String>,
+    /// The user that the app runs as, where it is not the daemon's own.
+    pub user: Option<AppUser>,
+    /// How long it may take to stop before it is killed.
+    pub stop_grace: Duration,
+    /// How long each step may take.
+    pub patience: Patience,
+}
+
+/// A user of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppUser {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+}
+
+/// How long the driver waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For a started VM to boot and to dial in.
+    pub start: Duration,
+    /// For each process to suspend, and for each to migrate its state.
+    pub code_change: Duration,
+    /// For a whole install.
+    pub install: Duration,
+    /// For the last process to leave old code.
+    pub drain: Duration,
+    /// For a supervised process to answer a system message.
+    pub answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(60),
+            code_change: Duration::from_secs(30),
+            install: Duration::from_secs(300),
+            drain: Duration::from_secs(30),
+            answer: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One app of Erlang/OTP on this node.
+pub struct ErlangDriver {
+    settings: ErlangSettings,
+    layout: Layout,
+    service: Arc<dyn Service>,
+    link: Link,
+    vm: Vm,
+    /// Digests of the modules in directories of registered releases, which never change.
+    beams: Mutex<HashMap<PathBuf, Arc<BTreeMap<String, Md5>>>>,
+    /// One step at a time; observing needs no turn.
+    turn: Mutex<()>,
+}
+
+impl ErlangDriver {
+    /// Opens the link's socket. The app's VM, if it runs, dials in within a second.
+    pub fn open(settings: ErlangSettings, service: Arc<dyn Service>) -> Result<Self, DriverError> {
+        let layout = Layout::new(&settings.root, &settings.run_directory, &settings.app);
+        prepare_run_directory(layout.run(), settings.user.as_ref())?;
+        let uid = settings.user.as_ref().map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
+        let link = Link::listen(&layout.socket(), uid).map_err(|error| from_link("open the link", error))?;
+        let vm = Vm::new(link.clone());
+        Ok(Self {
+            settings,
+            layout,
+            service,
+            link,
+            vm,
+            beams: Mutex::new(HashMap::new()),
+            turn: Mutex::new(()),
+        })
+    }
+
+    fn instance(&self) -> &str {
+        self.settings.app.as_str()
+    }
+
+    fn launch(&self) -> Launch {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        Launch {
+            instance: self.instance().to_owned(),
+            program: self.settings.relupd.clone(),
+            arguments: vec![
+                "launch".to_owned(),
+                self.instance().to_owned(),
+                "--root".to_owned(),
+                text(&self.settings.root),
+                "--run-directory".to_owned(),
+                text(&self.settings.run_directory),
+            ],
+            environment: self.settings.environment.clone(),
+            directory: self.settings.root.clone(),
+            user: self.settings.user.as_ref().map(|user| user.name.clone()),
+        }
+    }
+
+    /// Starts the app's process and waits for its VM to dial in.
+    async fn boot(&self, what: &'static str) -> Result<BootNonce, DriverError> {
+        self.service.start(&self.launch()).await?;
+        let patience = self.settings.patience.start;
+        let waiting = self.link.connected(None, patience);
+        tokio::pin!(waiting);
+        // A VM that dies while it boots is told apart from one that takes its time.
+        let mut look = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                connected = &mut waiting => return connected.map_err(|error| from_link(what, error)),
+                _ = look.tick() => {
+                    if self.service.state(self.instance()).await? == ServiceState::Stopped {
+                        let reason = "the VM ended while it booted; its own output says why".to_owned();
+                        return Err(DriverError::Failed { what, reason });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stops the app and waits until the link knows it.
+    async fn halt(&self) -> Result<(), DriverError> {
+        self.service.stop(self.instance(), self.settings.stop_grace).await?;
+        self.link.no_process();
+        let mut liveness = self.link.liveness();
+        let gone = liveness.wait_for(|liveness| !matches!(liveness, Liveness::Up { .. }));
+        // The process is gone, so the end of file is on its way; there is nothing to do if it is late.
+        let _ = tokio::time::timeout(Duration::from_secs(5), gone).await;
+        Ok(())
+    }
+}
+
+/// Only relupd may write there; the app's group may look up the socket and read the trial file.
+fn prepare_run_directory(path: &Path, user: Option<&AppUser>) -> Result<(), DriverError> {
+    let io = |source| DriverError::Io { what: "make the app's run directory", path: path.to_owned(), source };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(path.parent().unwrap_or(path))
+        .map_err(io)?;
+    match std::fs::DirBuilder::new().mode(0o710).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
+        Ok(()) | Err(_) => {}
+    }
+    match user {
+        Some(user) => std::os::unix::fs::chown(path, None, Some(user.gid)).map_err(io),
+        None => Ok(()),
+    }
+}
+
+fn from_link(what: &'static str, error: LinkError) -> DriverError {
+    match error {
+        LinkError::Absent | LinkError::Gone => DriverError::VmGone { what },
+        LinkError::TimedOut(after) => DriverError::TimedOut { what, after },
+        LinkError::Listen { path, source } => DriverError::Io { what, path, source },
+        LinkError::Failed(_) | LinkError::Malformed { .. } => {
+            DriverError::Failed { what, reason: error.to_string() }
+        }
+    }
+}
+
+#[async_trait]
+impl ReleaseDriver for ErlangDriver {
+    async fn observe(&self) -> Result<Observation, DriverError> {
+        self.observation().await
+    }
+
+    async fn place(&self, release: &StagedRelease) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.place_release(release).await
+    }
+
+    async fn is_placed(&self, version: &ReleaseVersion, manifest: &Digest) -> Result<bool, DriverError> {
+        self.placed(version, manifest).await
+    }
+
+    async fn preflight(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {
+        self.preflight_checks(transition).await
+    }
+
+    async fn install(&self, transition: &Transition) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        match transition.method {
+            Method::Hot => self.install_hot(transition).await,
+            Method::Restart | Method::First => self.install_by_restart(transition).await,
+        }
+    }
+
+    async fn verify(&self, transition: &Transition) -> Result<(), DriverError> {
+        self.verify_installed(transition).await
+    }
+
+    async fn drain(&self, transition: &Transition) -> Result<BootNonce, DriverError> {
+        let _turn = self.turn.lock().await;
+        self.drain_old_code(transition).await
+    }
+
+    async fn commit(&self, transition: &Transition) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.make_permanent(&transition.to).await
+    }
+
+    async fn roll_back(&self, transition: &Transition, rung: Rung) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.take_rung(transition, rung).await
+    }
+
+    async fn repair(&self, decided: Option<&ReleaseVersion>) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.repair_towards(decided).await
+    }
+
+    async fn start(&self) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        if self.service.state(self.instance()).await? == ServiceState::Stopped {
+            self.forget_trial()?;
+        }
+        self.boot("start").await.map(drop)
+    }
+
+    async fn stop(&self) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.halt().await
+    }
+
+    fn liveness(&self) -> watch::Receiver<Liveness> {
+        self.link.liveness()
+    }
+}
+
+/// The running version, where one is known.
+fn running_version(observation: &Observation) -> Option<&ReleaseVersion> {
+    match &observation.running {
+        Running::Up { version, .. } => Some(version),
+        Running::Down | Running::Unknown { .. } => None,
+    }
+}

@@ -30,6 +30,8 @@ pub(super) struct Facts {
     /// Loaded applications and the versions they claim, which a failed install may have changed.
     pub(super) applications: BTreeMap<String, String>,
     pub(super) running: Vec<String>,
+    /// Whether it is on its way down, or through `init:restart`.
+    pub(super) stopping: bool,
 }
 
 impl Facts {
@@ -51,6 +53,7 @@ impl Facts {
             handler: as_bool(member(term, "handler")?)?,
             applications: applications.collect::<Option<_>>()?,
             running: running.collect::<Option<_>>()?,
+            stopping: as_atom(member(term, "phase")?)? == "stopping",
         })
     }
 }

@@ -1,0 +1,193 @@
+//! Installs a version as a trial, and proves that it runs, wholly.
+
+use super::disk;
+use super::link::LinkError;
+use super::{ErlangDriver, from_link, running_version};
+use crate::driver::{Condition, DriverError, Liveness, Observation, Running, Transition};
+use crate::ids::ReleaseVersion;
+use relupd_release::pointer::StartErl;
+use std::time::Duration;
+
+/// How often, and how far apart, to look whether the VM is restarting after a failed install.
+const RESTART_LOOKS: u32 = 10;
+const RESTART_LOOK: Duration = Duration::from_millis(100);
+
+impl ErlangDriver {
+    /// By relup, in the living VM. The operation's id makes a repeated call attach to the first.
+    pub(super) async fn install_hot(&self, transition: &Transition) -> Result<(), DriverError> {
+        const WHAT: &str = "hot install";
+        let from = transition.from.as_ref().ok_or_else(|| DriverError::Refused {
+            what: WHAT,
+            reason: "there is no version to come from".to_owned(),
+            remedy: "use the method `first`".to_owned(),
+        })?;
+        let observed = self.observation().await?;
+        if is_trial_or_clean(&observed) && running_version(&observed) == Some(&transition.to) {
+            return Ok(());
+        }
+        expect(WHAT, &observed, from, &transition.operation)?;
+        self.expect_relup(WHAT, from, &transition.to).await?;
+        self.relup(WHAT, &transition.operation, &transition.to).await?;
+        let after = self.observation().await?;
+        if running_version(&after) == Some(&transition.to) && is_trial_or_clean(&after) {
+            return Ok(());
+        }
+        Err(DriverError::Failed {
+            what: WHAT,
+            reason: format!("found {:?}, {:?}", after.running, after.condition),
+        })
+    }
+
+    /// For a missing relup OTP says yes, too, and names the target as the version to come from; going
+    /// down it always does where the target has no relup of its own. So this is for the way up only.
+    async fn expect_relup(
+        &self,
+        what: &'static str,
+        from: &ReleaseVersion,
+        to: &ReleaseVersion,
+    ) -> Result<(), DriverError> {
+        let checked = self.vm.check_install(to.as_str()).await;
+        let reason = match checked {
+            Ok(comes_from) if comes_from == from.as_str() => return Ok(()),
+            Ok(_) => format!("the release handler has no relup from {from} to {to}"),
+            Err(LinkError::Failed(reason)) => reason,
+            Err(error) => return Err(from_link(what, error)),
+        };
+        let remedy = "build the release with a relup for it, or go by restart".to_owned();
+        Err(DriverError::Refused { what, reason, remedy })
+    }
+
+    /// One relup, up or down. After a lost or bad answer the caller observes.
+    pub(super) async fn relup(
+        &self,
+        what: &'static str,
+        operation: &str,
+        to: &ReleaseVersion,
+    ) -> Result<(), DriverError> {
+        let patience = self.settings.patience;
+        let installed = self.vm.install(operation, to.as_str(), patience.code_change, patience.install).await;
+        match installed {
+            // Which version it says it came from depends on the direction; what counts is observed.
+            Ok(_) => Ok(()),
+            Err(error @ (LinkError::Failed(_) | LinkError::Gone)) => {
+                Err(self.after_failed_install(what, error).await)
+            }
+            Err(error) => Err(from_link(what, error)),
+        }
+    }
+
+    /// After a crash behind the point of no return OTP answers first and restarts the VM then. Waiting
+    /// for its new life here gives the next observation something to see.
+    async fn after_failed_install(&self, what: &'static str, error: LinkError) -> DriverError {
+        let mut liveness = self.link.liveness();
+        let gone = async move {
+            liveness.wait_for(|liveness| !matches!(liveness, Liveness::Up { .. })).await.is_ok()
+        };
+        tokio::pin!(gone);
+        for _ in 0..RESTART_LOOKS {
+            if tokio::time::timeout(RESTART_LOOK, &mut gone).await.is_ok() {
+                // Whether it came back is the next observation's to see.
+                let _ = self.link.connected(None, self.settings.patience.start).await;
+                break;
+            }
+            // A VM that is on its way down takes as long for that as its applications do.
+            if self.vm.facts().await.is_ok_and(|facts| facts.stopping) {
+                let _ = tokio::time::timeout(self.settings.patience.start, &mut gone).await;
+                let _ = self.link.connected(None, self.settings.patience.start).await;
+                break;
+            }
+        }
+        from_link(what, error)
+    }
+
+    /// By stopping, writing the trial file, and starting. A reboot takes the trial file away.
+    pub(super) async fn install_by_restart(&self, transition: &Transition) -> Result<(), DriverError> {
+        const WHAT: &str = "install by restart";
+        let observed = self.observation().await?;
+        if is_trial_or_clean(&observed) && running_version(&observed) == Some(&transition.to) {
+            return Ok(());
+        }
+        if observed.permanent != transition.from {
+            return Err(DriverError::Refused {
+                what: WHAT,
+                reason: format!("permanent is {:?}, not {:?}", observed.permanent, transition.from),
+                remedy: "make a new plan".to_owned(),
+            });
+        }
+        let book = self.book(WHAT).await?;
+        let entry = book.entry(&transition.to).ok_or_else(|| DriverError::Refused {
+            what: WHAT,
+            reason: format!("{} is not registered", transition.to),
+            remedy: "place it first".to_owned(),
+        })?;
+        self.halt().await?;
+        let pointer = StartErl { erts: entry.erts.clone(), release: transition.to.clone() };
+        let layout = self.layout.clone();
+        self.blocking(WHAT, move || disk::write_trial(&layout, &pointer)).await?;
+        self.boot(WHAT).await.map(drop)
+    }
+
+    pub(super) async fn verify_installed(&self, transition: &Transition) -> Result<(), DriverError> {
+        const WHAT: &str = "verify";
+        let failed = |reason: String| DriverError::Failed { what: WHAT, reason };
+        let observed = self.observation().await?;
+        if !is_trial_or_clean(&observed) || running_version(&observed) != Some(&transition.to) {
+            return Err(failed(format!(
+                "{} should run; found {:?}, {:?}",
+                transition.to, observed.running, observed.condition
+            )));
+        }
+        let facts = self.vm.facts().await.map_err(|error| from_link(WHAT, error))?;
+        if !facts.running.iter().any(|name| name == self.settings.release.as_str() || name == "sasl") {
+            return Err(failed("no application of the release runs".to_owned()));
+        }
+        if let Some(from) = &transition.from {
+            let suspended = self.suspended_modules(from, &transition.to).await?;
+            let patience = self.settings.patience.answer;
+            let silent = self.vm.unanswering(suspended.iter().map(String::as_str), patience).await;
+            let silent = silent.map_err(|error| from_link(WHAT, error))?;
+            if !silent.is_empty() {
+                return Err(failed(format!("processes do not run: {}", silent.join("; "))));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn is_trial_or_clean(observed: &Observation) -> bool {
+    match observed.condition {
+        Condition::Trial | Condition::Clean | Condition::Debris { .. } => true,
+        Condition::Absent
+        | Condition::Stopped
+        | Condition::HalfEnvironment { .. }
+        | Condition::TornPointers { .. }
+        | Condition::HandlerLies { .. }
+        | Condition::MixedCode { .. }
+        | Condition::Unknown { .. } => false,
+    }
+}
+
+fn expect(
+    what: &'static str,
+    observed: &Observation,
+    from: &ReleaseVersion,
+    operation: &str,
+) -> Result<(), DriverError> {
+    let clean = matches!(observed.condition, Condition::Clean | Condition::Debris { .. });
+    if clean && running_version(observed) == Some(from) {
+        return Ok(());
+    }
+    let running = match &observed.running {
+        Running::Down => "nothing runs".to_owned(),
+        Running::Up { version, .. } => format!("{version} runs"),
+        Running::Unknown { reason } => format!("what runs is unknown ({reason})"),
+    };
+    Err(DriverError::Refused {
+        what,
+        reason: format!(
+            "{operation} comes from {from}, but {running}, and the node is {:?}",
+            observed.condition
+        ),
+        remedy: "repair the node, or make a new plan".to_owned(),
+    })
+}

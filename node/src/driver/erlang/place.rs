@@ -1,0 +1,270 @@
+//! Brings a verified tree under the release root: what is there already must be the same to the last
+//! byte, what is missing is renamed into place. Then the release is registered. Nothing of it runs or
+//! boots by that.
+
+use super::ErlangDriver;
+use super::book::{Book, Entry};
+use super::disk::{self, At, Locate, exists, remove_tree};
+use super::from_link;
+use super::layout::{Layout, read_optional, replace_durably, sync_directory};
+use super::observe::BookFile;
+use super::vm::HandlerStatus;
+use crate::driver::{DriverError, StagedRelease};
+use crate::ids::{ReleaseName, ReleaseVersion};
+use relupd_release::Digest;
+use relupd_release::rel::Rel;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+const WHAT: &str = "place";
+/// Holds the digest of the release's manifest; written when everything else is in place.
+const MARKER: &str = ".relupd-manifest";
+
+impl ErlangDriver {
+    pub(super) async fn placed(
+        &self,
+        version: &ReleaseVersion,
+        manifest: &Digest,
+    ) -> Result<bool, DriverError> {
+        let BookFile::Read(book) = self.read_disk().await?.book else { return Ok(false) };
+        let Some(entry) = book.entry(version).cloned() else { return Ok(false) };
+        let (layout, version, manifest) = (self.layout.clone(), version.clone(), *manifest);
+        self.blocking("look at the placed release", move || {
+            let marked = marker(&layout.release(&version))? == Some(manifest);
+            Ok(marked && is_complete(&layout, &entry)?)
+        })
+        .await
+    }
+
+    pub(super) async fn place_release(&self, release: &StagedRelease) -> Result<(), DriverError> {
+        if self.placed(&release.version, &release.manifest).await? {
+            return self.show_handler(&release.version).await;
+        }
+        let book = match self.read_disk().await?.book {
+            BookFile::Read(book) => book,
+            BookFile::Absent => Book::default(),
+            BookFile::Torn { reason } => {
+                return Err(refused(format!("RELEASES cannot be read: {reason}"), "repair the node first"));
+            }
+        };
+        self.expect_no_trial().await?;
+        let rel = self.staged_rel(release).await?;
+        let entry = Entry::unpacked(&rel);
+        let placing = Placing {
+            layout: self.layout.clone(),
+            name: self.settings.release.clone(),
+            release: release.clone(),
+            rel,
+            book: book.clone(),
+        };
+        if let Some(other) = self.blocking(WHAT, move || placing.run()).await? {
+            let reason = format!("{} is there already with other content", other.display());
+            return Err(refused(reason, "give the changed application or release another version"));
+        }
+        let book = book.with(&release.version, entry);
+        let layout = self.layout.clone();
+        self.blocking(WHAT, move || disk::write_book(&layout, &book)).await?;
+        self.show_handler(&release.version).await
+    }
+
+    /// Lets the living VM's handler read the book, where it does not know the release yet.
+    async fn show_handler(&self, version: &ReleaseVersion) -> Result<(), DriverError> {
+        if self.link.boot_nonce().is_none() {
+            return Ok(());
+        }
+        let known = self.vm.releases().await.map_err(|error| from_link(WHAT, error))?;
+        if known.iter().any(|release| release.version == version.as_str()) {
+            return Ok(());
+        }
+        self.expect_no_trial().await?;
+        self.vm.reload_handler().await.map_err(|error| from_link(WHAT, error))
+    }
+
+    /// The handler keeps `current` in memory only, and forgets it when it reads the book again.
+    async fn expect_no_trial(&self) -> Result<(), DriverError> {
+        if self.link.boot_nonce().is_none() {
+            return Ok(());
+        }
+        let known = self.vm.releases().await.map_err(|error| from_link(WHAT, error))?;
+        match known.iter().find(|release| release.status == HandlerStatus::Current) {
+            None => Ok(()),
+            Some(trial) => Err(refused(
+                format!("{} runs on trial", trial.version),
+                "commit it or take it back, then place the next release",
+            )),
+        }
+    }
+
+    async fn staged_rel(&self, release: &StagedRelease) -> Result<Rel, DriverError> {
+        let name = &self.settings.release;
+        let path = release.tree.join("releases").join(release.version.as_str()).join(format!("{name}.rel"));
+        let read = path.clone();
+        let bytes = self.blocking(WHAT, move || fs::read(&read).at(&read)).await?;
+        let rel = Rel::parse(&bytes).map_err(|error| {
+            refused(format!("{} cannot be read: {error}", path.display()), "build the release anew")
+        })?;
+        if &rel.name == name && rel.version == release.version {
+            Ok(rel)
+        } else {
+            let reason = format!("{} says {} {}", path.display(), rel.name, rel.version);
+            Err(refused(reason, "push it under the name and version that it was built with"))
+        }
+    }
+}
+
+fn refused(reason: String, remedy: &str) -> DriverError {
+    DriverError::Refused { what: WHAT, reason, remedy: remedy.to_owned() }
+}
+
+struct Placing {
+    layout: Layout,
+    name: ReleaseName,
+    release: StagedRelease,
+    rel: Rel,
+    book: Book,
+}
+
+impl Placing {
+    /// Answers with the path that is there with other content, where there is one; nothing was moved
+    /// then but what had been missing.
+    fn run(&self) -> Result<Option<PathBuf>, At> {
+        let root = self.layout.root();
+        for directory in [root.to_owned(), self.layout.libraries(), self.layout.releases(), root.join("bin")]
+        {
+            fs::create_dir_all(&directory).at(&directory)?;
+        }
+        self.sync_staged()?;
+        for (place, registered) in self.directories() {
+            let staged = self.release.tree.join(&place);
+            let target = root.join(&place);
+            if exists(&target)? {
+                if !exists(&staged)? || same_tree(&staged, &target)? {
+                    continue;
+                }
+                if registered {
+                    return Ok(Some(target));
+                }
+                // What no registered release names is debris of an interrupted placing.
+                remove_tree(&target)?;
+            }
+            move_tree(&staged, &target)?;
+        }
+        self.place_scripts()?;
+        let marker = self.layout.release(&self.release.version).join(MARKER);
+        replace_durably(&marker, self.release.manifest.to_string().as_bytes(), 0o644).at(&marker)?;
+        Ok(None)
+    }
+
+    /// The release's directories below the root, and whether a registered release names them.
+    fn directories(&self) -> Vec<(PathBuf, bool)> {
+        let named =
+            |name: &String| self.book.entries().any(|(_, entry)| entry.directories().any(|d| &d == name));
+        let libraries = self.rel.applications.iter().map(ToString::to_string);
+        let mut directories: Vec<_> =
+            libraries.map(|name| (Path::new("lib").join(&name), named(&name))).collect();
+        let erts_named = self.book.entries().any(|(_, entry)| entry.erts == self.rel.erts);
+        directories.push((PathBuf::from(format!("erts-{}", self.rel.erts)), erts_named));
+        let version = &self.release.version;
+        let release_named = self.book.entry(version).is_some();
+        directories.push((Path::new("releases").join(version.as_str()), release_named));
+        directories
+    }
+
+    /// One flush for the whole tree; renames come after it, so no name ever stands for missing bytes.
+    fn sync_staged(&self) -> Result<(), At> {
+        let tree = &self.release.tree;
+        let file = File::open(tree).at(tree)?;
+        rustix::fs::syncfs(&file).map_err(std::io::Error::from).at(tree)
+    }
+
+    /// `bin/REL-VSN`, from which a commit makes `bin/REL`; the other scripts only where they are missing.
+    fn place_scripts(&self) -> Result<(), At> {
+        let staged = self.release.tree.join("bin");
+        if !exists(&staged)? {
+            return Ok(());
+        }
+        let own = staged.join(self.name.as_str());
+        if let Some(content) = read_optional(&own).at(&own)? {
+            let target = self.layout.script_of(&self.name, &self.release.version);
+            replace_durably(&target, &content, 0o755).at(&target)?;
+        }
+        for entry in fs::read_dir(&staged).at(&staged)? {
+            let entry = entry.at(&staged)?;
+            let name = entry.file_name();
+            let target = self.layout.root().join("bin").join(&name);
+            let is_script = name.to_string_lossy().starts_with(self.name.as_str());
+            if !is_script && entry.file_type().at(&staged)?.is_file() && !exists(&target)? {
+                let content = fs::read(entry.path()).at(&target)?;
+                replace_durably(&target, &content, 0o755).at(&target)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn marker(release: &Path) -> Result<Option<Digest>, At> {
+    let path = release.join(MARKER);
+    let bytes = read_optional(&path).at(&path)?;
+    Ok(bytes.and_then(|bytes| String::from_utf8_lossy(&bytes).trim().parse().ok()))
+}
+
+fn is_complete(layout: &Layout, entry: &Entry) -> Result<bool, At> {
+    for directory in entry.directories() {
+        if !exists(&layout.libraries().join(directory))? {
+            return Ok(false);
+        }
+    }
+    exists(&layout.root().join(format!("erts-{}", entry.erts)))
+}
+
+/// Renames, or copies where the staged tree lies on another file system.
+fn move_tree(staged: &Path, target: &Path) -> Result<(), At> {
+    let parent = target.parent().unwrap_or(Path::new("/"));
+    match fs::rename(staged, target) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            let name = target.file_name().unwrap_or_default().to_string_lossy();
+            let beside = parent.join(format!(".{name}.new"));
+            if exists(&beside)? {
+                fs::remove_dir_all(&beside).at(&beside)?;
+            }
+            copy_tree(staged, &beside)?;
+            let copied = File::open(&beside).at(&beside)?;
+            rustix::fs::syncfs(&copied).map_err(std::io::Error::from).at(&beside)?;
+            fs::rename(&beside, target).at(target)?;
+        }
+        renamed => renamed.at(target)?,
+    }
+    sync_directory(parent).at(parent)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<(), At> {
+    fs::create_dir(to).at(to)?;
+    for entry in fs::read_dir(from).at(from)? {
+        let entry = entry.at(from)?;
+        let target = to.join(entry.file_name());
+        if entry.file_type().at(from)?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).at(&target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether every staged file is in the target with the same bytes. The target may hold files of
+/// relupd's own beside them.
+fn same_tree(staged: &Path, target: &Path) -> Result<bool, At> {
+    for entry in fs::read_dir(staged).at(staged)? {
+        let entry = entry.at(staged)?;
+        let other = target.join(entry.file_name());
+        let same = if entry.file_type().at(staged)?.is_dir() {
+            other.is_dir() && same_tree(&entry.path(), &other)?
+        } else {
+            read_optional(&other).at(&other)? == Some(fs::read(entry.path()).at(staged)?)
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

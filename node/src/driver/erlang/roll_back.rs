@@ -1,0 +1,128 @@
+//! The ways back, rung by rung, and the repair of what an interrupted step left.
+
+use super::change::is_trial_or_clean;
+use super::disk;
+use super::observe::{BookFile, Process, classify};
+use super::{ErlangDriver, running_version};
+use crate::driver::{Condition, DriverError, Rung, Transition};
+use crate::ids::ReleaseVersion;
+
+impl ErlangDriver {
+    pub(super) async fn take_rung(&self, transition: &Transition, rung: Rung) -> Result<(), DriverError> {
+        match (rung, &transition.from) {
+            (Rung::RelupDown, Some(from)) => self.relup_down(transition, from).await,
+            (Rung::Restart, Some(from)) => self.restart_into("restart back", from).await,
+            (Rung::Unplace, None) => self.unplace(&transition.to).await,
+            (Rung::RelupDown | Rung::Restart, None) | (Rung::Unplace, Some(_)) => Err(DriverError::Refused {
+                what: "roll back",
+                reason: format!(
+                    "the rung `{rung}` does not lead from {} to {:?}",
+                    transition.to, transition.from
+                ),
+                remedy: "take another rung".to_owned(),
+            }),
+        }
+    }
+
+    async fn relup_down(&self, transition: &Transition, from: &ReleaseVersion) -> Result<(), DriverError> {
+        const WHAT: &str = "relup down";
+        let observed = self.observation().await?;
+        if running_version(&observed) != Some(from) {
+            if !is_trial_or_clean(&observed) || running_version(&observed) != Some(&transition.to) {
+                return Err(DriverError::Refused {
+                    what: WHAT,
+                    reason: format!("found {:?}, {:?}", observed.running, observed.condition),
+                    remedy: "go back by restart".to_owned(),
+                });
+            }
+            // Of its own id: the way up under the same operation has a result already.
+            let operation = format!("{}/down", transition.operation);
+            self.relup(WHAT, &operation, from).await?;
+        }
+        if observed.permanent.as_ref() != Some(from) || !matches!(observed.condition, Condition::Clean) {
+            self.point_host_at(WHAT, from).await?;
+            self.point_vm_at(WHAT, from).await?;
+            self.forget_trial()?;
+        }
+        self.expect_clean(WHAT, from).await
+    }
+
+    /// Pointers first, then the restart: a cut between the two ends in the right version as well.
+    async fn restart_into(&self, what: &'static str, version: &ReleaseVersion) -> Result<(), DriverError> {
+        let sources = self.sources().await?;
+        let observed = classify(&sources);
+        let there =
+            running_version(&observed) == Some(version) && observed.permanent.as_ref() == Some(version);
+        if there && matches!(observed.condition, Condition::Clean | Condition::Debris { .. }) {
+            return self.forget_trial();
+        }
+        self.point_host_at(what, version).await?;
+        self.forget_trial()?;
+        self.halt().await?;
+        self.boot(what).await?;
+        self.expect_clean(what, version).await
+    }
+
+    /// Undoes a first installation.
+    async fn unplace(&self, version: &ReleaseVersion) -> Result<(), DriverError> {
+        const WHAT: &str = "unplace";
+        self.halt().await?;
+        self.forget_trial()?;
+        let disk = self.read_disk().await?;
+        let book = match disk.book {
+            BookFile::Read(book) => book.without(version),
+            BookFile::Absent => return Ok(()),
+            BookFile::Torn { .. } => Default::default(),
+        };
+        let (layout, name) = (self.layout.clone(), self.settings.release.clone());
+        self.blocking(WHAT, move || disk::unplace(&layout, &book, &name)).await?;
+        self.beams.lock().await.clear();
+        Ok(())
+    }
+
+    /// Towards what the cluster decided; where it decided nothing, towards what the pointers say.
+    pub(super) async fn repair_towards(&self, decided: Option<&ReleaseVersion>) -> Result<(), DriverError> {
+        const WHAT: &str = "repair";
+        let sources = self.sources().await?;
+        let observed = classify(&sources);
+        let decided = decided.or(observed.permanent.as_ref());
+        let Some(decided) = decided else {
+            return match observed.condition {
+                Condition::Absent | Condition::Debris { .. } => self.sweep().await,
+                _ => Err(DriverError::Refused {
+                    what: WHAT,
+                    reason: "neither the cluster nor this host says which version should run".to_owned(),
+                    remedy: "roll a release out to this node".to_owned(),
+                }),
+            };
+        };
+        match &observed.condition {
+            Condition::Clean | Condition::Trial | Condition::Stopped | Condition::Absent => Ok(()),
+            Condition::Debris { .. } => self.sweep().await,
+            Condition::TornPointers { .. } | Condition::HandlerLies { .. } => {
+                self.point_host_at(WHAT, decided).await?;
+                match (&sources.process, running_version(&observed)) {
+                    (Process::Answers(_), Some(running)) if running == decided => {
+                        self.point_vm_at(WHAT, decided).await?;
+                        self.forget_trial()?;
+                        self.expect_clean(WHAT, decided).await
+                    }
+                    // Pointers alone do not start what does not run.
+                    (Process::None, _) => Ok(()),
+                    (Process::Answers(_) | Process::Silent { .. }, _) => {
+                        self.restart_into(WHAT, decided).await
+                    }
+                }
+            }
+            Condition::HalfEnvironment { .. } | Condition::MixedCode { .. } | Condition::Unknown { .. } => {
+                self.restart_into(WHAT, decided).await
+            }
+        }
+    }
+
+    /// Takes away directories that no registered release names.
+    async fn sweep(&self) -> Result<(), DriverError> {
+        let found = self.read_disk().await?.unregistered;
+        self.blocking("sweep", move || disk::remove_all(&found)).await
+    }
+}

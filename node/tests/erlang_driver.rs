@@ -1,0 +1,215 @@
+//! The Erlang driver against real VMs of the sample app.
+
+mod erlang_support;
+
+use erlang_support::{Host, transition, vsn};
+use relupd::driver::{Condition, DriverError, Method, ReleaseDriver, Rung, Running};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_upgrade_keeps_state_and_vm_and_survives_a_restart_once_committed() {
+    let host = Host::running("0.1.0").await;
+    let before = host.info();
+    let count = host.bump();
+
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    host.driver.verify(&up).await.unwrap();
+
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!(observed.condition, Condition::Trial);
+    assert_eq!(observed.permanent, Some(vsn("0.1.0")));
+    assert_eq!(host.bump(), count + 1);
+    let after = host.info();
+    assert_eq!((&after["version"], &after["layout"]), (&"0.2.0".into(), &2.into()));
+    assert_eq!((&after["boot"], &after["os_pid"]), (&before["boot"], &before["os_pid"]));
+    assert_eq!(after["code_changes_up"], 1);
+    assert_eq!(after["greeting"], "hello from 0.2.0");
+
+    host.driver.drain(&up).await.unwrap();
+    host.driver.commit(&up).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!(observed.condition, Condition::Clean);
+    assert_eq!(observed.permanent, Some(vsn("0.2.0")));
+    assert_eq!(host.bump(), count + 2);
+
+    host.driver.stop().await.unwrap();
+    host.driver.start().await.unwrap();
+    assert_eq!(host.info()["version"], "0.2.0");
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_step_may_be_repeated() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    for _ in 0..2 {
+        host.driver.install(&up).await.unwrap();
+        host.driver.verify(&up).await.unwrap();
+        host.driver.drain(&up).await.unwrap();
+    }
+    for _ in 0..2 {
+        host.driver.commit(&up).await.unwrap();
+    }
+    assert_eq!(host.info()["code_changes_up"], 1);
+    for _ in 0..2 {
+        host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+    }
+    let info = host.info();
+    assert_eq!((&info["version"], &info["code_changes_down"]), (&"0.1.0".into(), &1.into()));
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.1.0")), Condition::Clean));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_is_taken_back_hot() {
+    let host = Host::running("0.1.0").await;
+    let boot = host.info()["boot"].clone();
+    let count = host.bump();
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+    let info = host.info();
+    assert_eq!((&info["version"], &info["boot"], &info["layout"]), (&"0.1.0".into(), &boot, &1.into()));
+    assert_eq!(host.bump(), count + 1);
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+
+    // And up again, and down by restart.
+    let again = relupd::driver::Transition { operation: "test/again".to_owned(), ..up };
+    host.driver.install(&again).await.unwrap();
+    host.driver.roll_back(&again, Rung::Restart).await.unwrap();
+    let info = host.info();
+    assert_eq!(info["version"], "0.1.0");
+    assert_ne!(info["boot"], boot);
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_in_code_change_ends_on_the_old_release_with_the_reason() {
+    let host = Host::running("0.2.0").await;
+    let boot = host.info()["boot"].clone();
+    host.place("0.3.1").await;
+    let up = transition("0.2.0", "0.3.1", Method::Hot);
+    let error = host.driver.install(&up).await.unwrap_err();
+    assert!(
+        matches!(&error, DriverError::Failed { reason, .. } if reason.contains("cannot_migrate")),
+        "{error}"
+    );
+
+    let observed = host.driver.observe().await.unwrap();
+    assert!(
+        matches!(&observed.running, Running::Up { version, .. } if version == &vsn("0.2.0")),
+        "{observed:?}"
+    );
+    assert_eq!(observed.condition, Condition::Clean);
+    assert_ne!(host.info()["boot"], boot);
+    // The gentlest rung finds nothing left to do.
+    host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_killed_on_trial_boots_the_old_version() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    host.driver.stop().await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.running, observed.condition), (Running::Down, Condition::Stopped));
+    host.driver.start().await.unwrap();
+    assert_eq!(host.info()["version"], "0.1.0");
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_relup_is_refused_before_anything_changes() {
+    let host = Host::running("0.2.0").await;
+    let before = host.info();
+    host.place("0.4.0").await;
+    let error = host.driver.install(&transition("0.2.0", "0.4.0", Method::Hot)).await.unwrap_err();
+    assert!(matches!(error, DriverError::Refused { .. }), "{error}");
+    assert_eq!(host.info(), before);
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_a_trial_too() {
+    let host = Host::running("0.2.0").await;
+    host.place("0.4.0").await;
+    let over = transition("0.2.0", "0.4.0", Method::Restart);
+    host.driver.install(&over).await.unwrap();
+    host.driver.verify(&over).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.2.0")), Condition::Trial));
+    assert_eq!(host.info()["version"], "0.4.0");
+
+    host.driver.roll_back(&over, Rung::Restart).await.unwrap();
+    assert_eq!(host.info()["version"], "0.2.0");
+
+    host.driver.install(&over).await.unwrap();
+    host.driver.drain(&over).await.unwrap();
+    host.driver.commit(&over).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.4.0")), Condition::Clean));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn torn_pointers_are_seen_and_written_again() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    for (file, content) in [
+        ("releases/start_erl.data", ""),
+        ("releases/start_erl.data", "13.1.5 0.2.0"),
+        ("releases/RELEASES", ""),
+        ("bin/shop", "REL_VSN=\"0.2.0\"\n"),
+    ] {
+        let path = host.root().join(file);
+        let sound = std::fs::read(&path).unwrap();
+        std::fs::write(&path, content).unwrap();
+        let condition = host.driver.observe().await.unwrap().condition;
+        assert!(matches!(condition, Condition::TornPointers { .. }), "{file}: {condition:?}");
+        if file.ends_with("RELEASES") {
+            // What it registered is known from the placed releases alone.
+            std::fs::write(&path, &sound).unwrap();
+        }
+        host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
+        assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean, "{file}");
+        assert_eq!(std::fs::read(&path).unwrap(), sound, "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_installation_can_be_taken_away_whole() {
+    let host = Host::new();
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Absent);
+    host.place("0.1.0").await;
+    let first = relupd::driver::Transition { from: None, ..transition("0.1.0", "0.1.0", Method::First) };
+    host.driver.install(&first).await.unwrap();
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Trial);
+    host.driver.roll_back(&first, Rung::Unplace).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.running, observed.condition), (Running::Down, Condition::Absent));
+    assert!(!host.root().join("lib/shop-0.1.0").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_comes_back_after_the_daemon_did() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    let boot = host.info()["boot"].clone();
+    let host = host.reopen();
+    let mut liveness = host.driver.liveness();
+    let up_again = liveness.wait_for(|liveness| matches!(liveness, relupd::driver::Liveness::Up { .. }));
+    tokio::time::timeout(std::time::Duration::from_secs(10), up_again).await.unwrap().unwrap();
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Trial);
+    // The operation has been done: asking again attaches to it.
+    host.driver.install(&up).await.unwrap();
+    host.driver.commit(&up).await.unwrap();
+    let info = host.info();
+    assert_eq!((&info["boot"], &info["code_changes_up"]), (&boot, &1.into()));
+}

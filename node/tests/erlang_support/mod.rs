@@ -1,0 +1,196 @@
+//! A host for one VM of the sample app: real releases, real driver, a service that starts the app as a
+//! child of the test.
+
+#![allow(dead_code, reason = "not every test file uses all of it")]
+#![allow(unreachable_pub, reason = "a module of several test binaries")]
+
+use async_trait::async_trait;
+use relupd::driver::erlang::{ErlangDriver, ErlangSettings, Patience};
+use relupd::driver::{Method, ReleaseDriver, StagedRelease, Transition};
+use relupd::ids::{Digest, ReleaseVersion};
+use relupd::service::{Launch, Service, ServiceError, ServiceState};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::process::Child;
+use tokio::sync::Mutex;
+
+/// Starts the app as a child process that dies with the test.
+#[derive(Default)]
+pub struct TestService {
+    child: Mutex<Option<Child>>,
+    log: PathBuf,
+}
+
+#[async_trait]
+impl Service for TestService {
+    async fn start(&self, launch: &Launch) -> Result<(), ServiceError> {
+        if self.state(&launch.instance).await? != ServiceState::Stopped {
+            return Ok(());
+        }
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let child = tokio::process::Command::new(&launch.program)
+            .args(&launch.arguments)
+            .env_clear()
+            .envs(&launch.environment)
+            .current_dir(&launch.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        *self.child.lock().await = Some(child);
+        Ok(())
+    }
+
+    async fn stop(&self, _instance: &str, _grace: Duration) -> Result<(), ServiceError> {
+        if let Some(mut child) = self.child.lock().await.take() {
+            child.kill().await.unwrap();
+        }
+        Ok(())
+    }
+
+    async fn state(&self, _instance: &str) -> Result<ServiceState, ServiceError> {
+        let mut child = self.child.lock().await;
+        let Some(child) = child.as_mut() else { return Ok(ServiceState::Stopped) };
+        Ok(match child.try_wait().unwrap() {
+            None => ServiceState::Running { pid: child.id().unwrap_or(0), start_time: 0 },
+            Some(_ended) => ServiceState::Stopped,
+        })
+    }
+}
+
+/// One host with the sample app's driver.
+pub struct Host {
+    pub directory: tempfile::TempDir,
+    pub driver: ErlangDriver,
+    pub service: Arc<TestService>,
+    pub port: u16,
+}
+
+impl Host {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let service =
+            Arc::new(TestService { log: directory.path().join("shop.log"), ..TestService::default() });
+        let driver = open(directory.path(), port, &service);
+        Self { directory, driver, service, port }
+    }
+
+    /// A daemon that died and came back: the app went on meanwhile.
+    pub fn reopen(self) -> Self {
+        let Self { directory, driver, service, port } = self;
+        drop(driver);
+        let driver = open(directory.path(), port, &service);
+        Self { directory, driver, service, port }
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.directory.path().join("root")
+    }
+
+    /// A host on which `version` runs and is permanent.
+    pub async fn running(version: &str) -> Self {
+        let host = Self::new();
+        host.place(version).await;
+        let first = Transition { from: None, ..transition(version, version, Method::First) };
+        host.driver.install(&first).await.unwrap();
+        host.driver.verify(&first).await.unwrap();
+        host.driver.commit(&first).await.unwrap();
+        host
+    }
+
+    pub async fn place(&self, version: &str) {
+        let staged = self.stage(version);
+        self.driver.place(&staged).await.unwrap();
+        assert!(self.driver.is_placed(&staged.version, &staged.manifest).await.unwrap());
+    }
+
+    /// Unpacks the release as the store would; the manifest's digest is stood in for by the version's.
+    pub fn stage(&self, version: &str) -> StagedRelease {
+        let tree = self.directory.path().join("staged").join(version);
+        let _ = std::fs::remove_dir_all(&tree);
+        std::fs::create_dir_all(&tree).unwrap();
+        let archive = sample().join(format!("shop-{version}.tar.gz"));
+        let unpacked = Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(&tree).status().unwrap();
+        assert!(unpacked.success());
+        StagedRelease { version: vsn(version), manifest: Digest::of(version.as_bytes()), tree }
+    }
+
+    pub fn info(&self) -> serde_json::Value {
+        let (status, body) = self.get("/info").unwrap();
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    pub fn bump(&self) -> u64 {
+        let (status, body) = self.get("/bump").unwrap();
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()["count"].as_u64().unwrap()
+    }
+
+    pub fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Ok((status, body.to_owned()))
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("shop.log")).unwrap_or_default()
+    }
+}
+
+fn open(directory: &Path, port: u16, service: &Arc<TestService>) -> ErlangDriver {
+    let settings = ErlangSettings {
+        app: "shop".parse().unwrap(),
+        release: "shop".parse().unwrap(),
+        root: directory.join("root"),
+        run_directory: directory.join("run"),
+        relupd: PathBuf::from(env!("CARGO_BIN_EXE_relupd")),
+        environment: BTreeMap::from([
+            ("PORT".to_owned(), port.to_string()),
+            ("SHOP_SICK_FILE".to_owned(), directory.join("sick").to_string_lossy().into_owned()),
+        ]),
+        user: None,
+        stop_grace: Duration::from_secs(5),
+        patience: Patience { drain: Duration::from_secs(10), ..Patience::default() },
+    };
+    ErlangDriver::open(settings, Arc::clone(service) as Arc<dyn Service>).unwrap()
+}
+
+pub fn vsn(text: &str) -> ReleaseVersion {
+    text.parse().unwrap()
+}
+
+pub fn transition(from: &str, to: &str, method: Method) -> Transition {
+    Transition { from: Some(vsn(from)), to: vsn(to), method, operation: format!("test/{from}-{to}") }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The sample app's releases; built by the first test that needs them.
+fn sample() -> PathBuf {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../chaos-tests/sample/build.sh");
+    let built = Command::new(&script).arg(&out).stdout(Stdio::null()).status().unwrap();
+    assert!(
+        built.success(),
+        "{} failed; it needs erlc and rebar3 (apt-get install erlang rebar3)",
+        script.display()
+    );
+    out
+}
