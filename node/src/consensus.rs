@@ -19,13 +19,15 @@ mod proposer;
 mod request;
 mod status;
 mod storage;
+pub mod voter_keeper;
+pub mod voters;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::error::{MemberError, ProposeError, ReadError, ReceiveError, StartError, TransferError};
 pub use self::handle::{Exit, Handle};
-pub use self::machine::{RestoreError, StateMachine};
+pub use self::machine::{MachineError, StateMachine};
 pub use self::membership::{Membership, MembershipChange};
 pub use self::network::{ForwardError, RaftNetwork};
 pub use self::options::Options;

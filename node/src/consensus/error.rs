@@ -1,6 +1,6 @@
 //! Errors of the handle: each says what is known about the effect and what to do next.
 
-use super::machine::RestoreError;
+use super::machine::MachineError;
 use super::storage::StorageError;
 use crate::ids::RaftId;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub enum StartError {
     #[error(
         "the stored state cannot be restored: it was written by another version of relupd, or is damaged"
     )]
-    Restore(#[source] RestoreError),
+    Restore(#[source] MachineError),
     /// raft-rs refused the configuration or the stored state.
     #[error("raft refused to start from the stored state")]
     Raft(#[source] raft::Error),
@@ -30,8 +30,17 @@ pub enum MemberError {
     Storage(#[from] StorageError),
     /// A snapshot from the leader is not understood.
     #[error("a snapshot from the leader cannot be restored: is this relupd older than the leader's?")]
-    Restore(#[source] RestoreError),
-    /// A committed entry is not understood.
+    Restore(#[source] MachineError),
+    /// The state machine does not understand a committed entry.
+    #[error("entry {index} of the log cannot be applied: is this relupd older than the leader's?")]
+    Apply {
+        /// Its index.
+        index: u64,
+        /// What the state machine said.
+        #[source]
+        source: MachineError,
+    },
+    /// A committed change of the configuration is not understood.
     #[error("entry {index} of the log is damaged: {reason}")]
     Entry {
         /// Its index.

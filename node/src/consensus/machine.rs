@@ -1,7 +1,7 @@
 //! What consensus replicates: any deterministic state machine over opaque entries.
 
-/// Failure of [`StateMachine::restore`]; the machine's own error, whatever it is.
-pub type RestoreError = Box<dyn std::error::Error + Send + Sync>;
+/// The state machine does not understand an entry or a snapshot; its own error, whatever it is.
+pub type MachineError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A deterministic state machine: the same entries in the same order give the same state and the
 /// same outcomes on every member.
@@ -18,13 +18,21 @@ pub trait StateMachine: Send + 'static {
     type Outcome: Send + 'static;
 
     /// Applies one committed entry.
-    fn apply(&mut self, index: u64, entry: &[u8]) -> Self::Outcome;
+    ///
+    /// # Errors
+    /// Only where the entry cannot be understood, e.g. because a newer program wrote it. The member
+    /// stops then: skipping what others apply would make the states differ. That a command is refused
+    /// is an outcome.
+    fn apply(&mut self, index: u64, entry: &[u8]) -> Result<Self::Outcome, MachineError>;
 
     /// The whole state as bytes that [`StateMachine::restore`] understands, on any member.
     fn snapshot(&self) -> Vec<u8>;
 
     /// Replaces the state by that of a snapshot.
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError>;
+    ///
+    /// # Errors
+    /// Where the snapshot cannot be understood. The member stops then.
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), MachineError>;
 
     /// The picture of the state as it is now.
     fn view(&self) -> Self::View;

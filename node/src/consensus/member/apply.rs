@@ -42,7 +42,9 @@ impl<S: StateMachine> Member<S> {
             // A new leader begins its term with an empty entry.
             EntryType::EntryNormal if entry.data.is_empty() => Ok(None),
             EntryType::EntryNormal => {
-                Ok(Some(Applied::Command(self.machine.apply(entry.index, &entry.data))))
+                let outcome = self.machine.apply(entry.index, &entry.data);
+                let outcome = outcome.map_err(|source| MemberError::Apply { index: entry.index, source })?;
+                Ok(Some(Applied::Command(outcome)))
             }
             EntryType::EntryConfChange => {
                 let change = ConfChange::parse_from_bytes(&entry.data).map_err(damaged)?;

@@ -1,6 +1,6 @@
 //! A state machine for tests: it keeps the numbers it was given, each once, in their order.
 
-use crate::consensus::{RestoreError, StateMachine};
+use crate::consensus::{MachineError, StateMachine};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ impl StateMachine for Ledger {
     /// The number's position in the ledger.
     type Outcome = usize;
 
-    fn apply(&mut self, _index: u64, entry: &[u8]) -> usize {
-        let number = u64::from_be_bytes(entry.try_into().expect("entries of the test are numbers"));
-        self.numbers.iter().position(|known| *known == number).unwrap_or_else(|| {
+    fn apply(&mut self, _index: u64, entry: &[u8]) -> Result<usize, MachineError> {
+        let number = u64::from_be_bytes(entry.try_into()?);
+        Ok(self.numbers.iter().position(|known| *known == number).unwrap_or_else(|| {
             Arc::make_mut(&mut self.numbers).push(number);
             self.numbers.len() - 1
-        })
+        }))
     }
 
     fn snapshot(&self) -> Vec<u8> {
         self.numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), MachineError> {
         let numbers = snapshot.chunks(8).map(|bytes| Ok(u64::from_be_bytes(bytes.try_into()?)));
         self.numbers = Arc::new(numbers.collect::<Result<_, std::array::TryFromSliceError>>()?);
         Ok(())
