@@ -53,7 +53,7 @@ impl MemoryNetwork {
     /// From now on messages to this member reach it.
     pub fn plug<S: StateMachine>(&self, handle: &Handle<S>) {
         let port: Arc<dyn Port> = Arc::new(handle.clone());
-        self.rewire(|wiring| drop(wiring.ports.insert(handle.id(), Arc::clone(&port))));
+        self.rewire(|wiring| wiring.ports.extend([(handle.id(), Arc::clone(&port))]));
     }
 
     /// From now on nobody reaches this member, and its handle is let go.
@@ -68,6 +68,11 @@ impl MemoryNetwork {
                 wiring.cut.extend([(a, b), (b, a)]);
             }
         });
+    }
+
+    /// Cuts the link in one direction.
+    pub fn cut(&self, from: RaftId, to: RaftId) {
+        self.rewire(|wiring| wiring.cut.extend([(from, to)]));
     }
 
     /// Mends every link.

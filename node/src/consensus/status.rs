@@ -67,7 +67,6 @@ pub struct PeerStatus {
     pub last_contact: Monotonic,
     /// The last entry that it is known to have on its disk.
     pub matched: u64,
-    /// It holds nearly everything that is committed and takes entries as they come, so it can vote
-    /// without holding anybody up.
+    /// It holds nearly everything that is committed, so it can vote without holding anybody up.
     pub caught_up: bool,
 }

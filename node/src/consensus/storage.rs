@@ -2,12 +2,14 @@
 //! the log's tail that raft-rs reads.
 //!
 //! Invariants: what a method has returned from is on the disk; disk and mirror are equal after every
-//! method; after an error nothing may be acknowledged any more, so the member stops.
+//! method that succeeded; after an error neither can be relied on, so the member stops.
 
 mod disk;
 mod error;
 mod marker;
 mod mirror;
+#[cfg(test)]
+pub(super) mod tests;
 
 pub use self::error::StorageError;
 pub use self::marker::Owner;
@@ -112,29 +114,41 @@ impl Storage {
     /// Writes what a `Ready` wants to be durable, in one synced transaction. A mere advance of the
     /// commit index is kept in memory until the next write.
     pub(super) fn persist(&mut self, ready: &Ready) -> Result<(), StorageError> {
+        if ready.must_sync() {
+            let snapshot = Some(ready.snapshot()).filter(|snapshot| !snapshot.is_empty());
+            return self.append(snapshot, ready.entries(), ready.hs().cloned());
+        }
         if let Some(hard_state) = ready.hs() {
             self.mirror.set_hard_state(hard_state.clone());
             self.commit_is_newer = true;
         }
-        if !ready.must_sync() {
-            return Ok(());
-        }
-        let snapshot = Some(ready.snapshot()).filter(|snapshot| !snapshot.is_empty());
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        snapshot: Option<&Snapshot>,
+        entries: &[Entry],
+        hard_state: Option<HardState>,
+    ) -> Result<(), StorageError> {
         if let Some(snapshot) = snapshot {
             self.mirror.install(snapshot.clone());
         }
-        let first = ready.entries().first().map(|entry| entry.index);
-        let overwrites = first.filter(|first| *first <= self.mirror.last()).map(|first| first - 1);
+        if let Some(hard_state) = hard_state {
+            self.mirror.set_hard_state(hard_state);
+        }
+        let first = entries.first().map(|entry| entry.index);
+        let overwritten = first.filter(|first| *first <= self.mirror.last()).map(|first| first - 1);
         self.disk.commit(&Batch {
             snapshot,
             // Nothing of the old log may stay behind a snapshot: its entries need not match.
-            drop_after: if snapshot.is_some() { Some(0) } else { overwrites },
-            entries: ready.entries(),
+            drop_after: if snapshot.is_some() { Some(0) } else { overwritten },
+            entries,
             hard_state: Some(self.mirror.hard_state()),
             truncate: snapshot.map(truncated_at),
             ..Batch::default()
         })?;
-        self.mirror.append(ready.entries());
+        self.mirror.append(entries);
         self.commit_is_newer = false;
         Ok(())
     }

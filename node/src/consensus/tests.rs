@@ -1,6 +1,8 @@
 //! Whole clusters in one process: real members, real state files, and links that can be cut.
 
 mod cluster;
+mod faults;
+mod keeper;
 mod ledger;
 mod promises;
 

@@ -1,6 +1,6 @@
 //! The cluster's state as the machine that consensus replicates.
 
-use crate::consensus::{RestoreError, StateMachine};
+use crate::consensus::{MachineError, StateMachine};
 use crate::state::command::Entry;
 use crate::state::{ClusterState, Outcome};
 use std::sync::Arc;
@@ -21,22 +21,19 @@ impl StateMachine for Replicated {
     type View = Arc<ClusterState>;
     type Outcome = Outcome;
 
-    /// # Panics
-    /// Where an entry cannot be read. It is committed, so the others apply it; going on without it
-    /// would make this node's state another one than theirs (S8). The panic ends the member, and with
-    /// it the daemon.
-    fn apply(&mut self, index: u64, bytes: &[u8]) -> Outcome {
-        match Entry::decode(bytes) {
-            Ok(entry) => Arc::make_mut(&mut self.state).apply(&entry),
-            Err(error) => panic!("log entry {index} cannot be applied: {error}"),
-        }
+    /// An entry that cannot be read is committed all the same, so the others apply it; going on without
+    /// it would make this node's state another one than theirs (S8). The error ends the member, and
+    /// with it the daemon.
+    fn apply(&mut self, _index: u64, bytes: &[u8]) -> Result<Outcome, MachineError> {
+        let entry = Entry::decode(bytes)?;
+        Ok(Arc::make_mut(&mut self.state).apply(&entry))
     }
 
     fn snapshot(&self) -> Vec<u8> {
         self.state.encode()
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), MachineError> {
         self.state = Arc::new(ClusterState::decode(snapshot)?);
         Ok(())
     }

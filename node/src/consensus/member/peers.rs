@@ -41,8 +41,8 @@ impl Peers {
         progress
             .filter(|(id, _)| **id != this)
             .map(|(id, progress)| {
-                let caught_up =
-                    progress.state == ProgressState::Replicate && progress.matched + CAUGHT_UP_LAG >= commit;
+                // The state says nothing here: after a snapshot an idle peer stays in `Probe`.
+                let caught_up = progress.matched + CAUGHT_UP_LAG >= commit;
                 let last_contact = self.last_contact(*id);
                 (RaftId(*id), PeerStatus { last_contact, matched: progress.matched, caught_up })
             })

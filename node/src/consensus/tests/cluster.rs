@@ -75,7 +75,7 @@ impl Cluster {
         self.until(id, |status| status.membership.learners.contains(&id)).await;
     }
 
-    fn run(&mut self, storage: Storage) {
+    pub(super) fn run(&mut self, storage: Storage) {
         let id = storage.owner().raft;
         let network = self.network.endpoint(id);
         let (handle, exit) = start(storage, Ledger::default(), network, self.options.clone(), rand::random())

@@ -203,9 +203,9 @@ fn any_input() -> impl Strategy<Value = Input> {
                 let is_leader = id == made.leader;
                 made.members.push(Member { id, removed: removed && place % 2 == 0 });
                 match place {
-                    _ if is_leader => drop(made.membership.voters.insert(id)),
-                    0 | 1 => drop(made.membership.voters.insert(id)),
-                    2 => drop(made.membership.learners.insert(id)),
+                    _ if is_leader => made.membership.voters.extend([id]),
+                    0 | 1 => made.membership.voters.extend([id]),
+                    2 => made.membership.learners.extend([id]),
                     _ => continue,
                 }
                 if !is_leader {
