@@ -1,6 +1,7 @@
 //! The daemon `relupd`: peers on a dedicated network agree on a rolling upgrade plan and carry it
 //! out node by node. `docs/architecture.md` is the map; the modules below are its rooms.
 
+pub mod agent;
 pub mod api;
 pub mod clock;
 pub mod config;

@@ -3,6 +3,7 @@
 //! `start_erl.data`). No async, no network; file access only where a function's name says so.
 
 pub mod digest;
+pub mod manifest;
 pub mod pointer;
 pub mod rel;
 pub mod releases_file;
@@ -12,5 +13,6 @@ pub mod terms;
 pub mod version;
 
 pub use digest::Digest;
+pub use manifest::{Manifest, MemberPath};
 pub use shape::FormatError;
 pub use version::{ApplicationName, ApplicationVersion, ErtsVersion, ReleaseName, ReleaseVersion};

@@ -1,5 +1,7 @@
 //! The reader against `file:consult/1`, and against bytes that nobody meant.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod erlang;
 
 use proptest::prelude::*;
@@ -133,7 +135,7 @@ fn any_term() -> impl Strategy<Value = Term> {
         let items = proptest::collection::vec(inner.clone(), 0..6);
         prop_oneof![
             items.clone().prop_map(Term::Tuple),
-            items.clone().prop_map(Term::List),
+            items.prop_map(Term::List),
             (proptest::collection::vec(inner.clone(), 1..4), "[a-z]{1,4}")
                 .prop_map(|(items, tail)| Term::ImproperList(items, Box::new(Term::Atom(tail)))),
             proptest::collection::btree_map("[a-z]{1,4}", inner, 0..4)

@@ -3,6 +3,8 @@
 //! success) and may be cut off at any instant (the next observation tells what became of it).
 
 pub mod erlang;
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
 
 use crate::ids::{BootNonce, ReleaseVersion};
 use async_trait::async_trait;

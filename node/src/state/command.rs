@@ -58,8 +58,10 @@ pub enum Command {
         labels: BTreeMap<String, String>,
         daemon_version: String,
     },
+    /// A node asks for a new certificate; a voter, who can open the CA's key, answers.
+    RequestCertificate { node: NodeId, request: Vec<u8> },
     /// A certificate was renewed; the old one stays valid until its end.
-    RenewCertificate { node: NodeId, certificate: Certificate },
+    RenewCertificate { node: NodeId, certificate: Certificate, der: Vec<u8> },
     /// A node goes for good; its certificates are revoked.
     RemoveNode { node: NodeId },
     /// The CA's key, sealed for one more voter.

@@ -25,6 +25,10 @@ pub struct NodeRecord {
     pub sealing_key: Vec<u8>,
     /// Serial numbers of its certificates that are still valid.
     pub certificates: Vec<Certificate>,
+    /// A signing request (DER) that a voter has to answer, because a certificate is due for renewal.
+    pub renewal: Option<Vec<u8>>,
+    /// The newest renewed certificate (DER), for the node to take.
+    pub renewed: Option<Vec<u8>>,
     /// The version of its daemon.
     pub daemon_version: String,
     /// When it was admitted.

@@ -126,6 +126,8 @@ impl World {
             labels: first.labels,
             sealing_key: first.sealing_key,
             certificates: vec![first.certificate],
+            renewal: None,
+            renewed: None,
             daemon_version: first.daemon_version,
             joined_at: Timestamp::UNIX_EPOCH,
             membership: Membership::Present,

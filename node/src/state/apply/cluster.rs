@@ -33,8 +33,8 @@ impl ClusterState {
         if record.expires_at <= context.at {
             return reject("it has expired");
         }
-        if record.used_by.is_some() {
-            return reject("it has been used");
+        if let Some(by) = record.used_by {
+            return if by == node.id { self.admit_again(node) } else { reject("it has been used") };
         }
         if self.present_nodes().any(|present| present.name == node.name) {
             return Err(Rejection::NodeNameTaken { name: node.name.clone() });
@@ -52,6 +52,8 @@ impl ClusterState {
             labels: node.labels.clone(),
             sealing_key: node.sealing_key.clone(),
             certificates: vec![node.certificate.clone()],
+            renewal: None,
+            renewed: None,
             daemon_version: node.daemon_version.clone(),
             joined_at: context.at,
             membership: Membership::Present,
@@ -59,6 +61,15 @@ impl ClusterState {
         self.nodes.insert(node.id, record);
         self.place_apps();
         self.note(context, About::node(node.id), format!("node {} joined at {}", node.name, node.address));
+        Ok(Applied::Admitted { raft_id })
+    }
+
+    /// A joiner whose answer was lost asks again with the same token, and gets another certificate.
+    fn admit_again(&mut self, node: &Admission) -> Outcome {
+        let raft_id = self.present(node.id)?.raft_id;
+        if let Some(record) = self.nodes.get_mut(&node.id) {
+            record.certificates.push(node.certificate.clone());
+        }
         Ok(Applied::Admitted { raft_id })
     }
 
@@ -79,16 +90,27 @@ impl ClusterState {
         DONE
     }
 
+    pub(super) fn request_certificate(&mut self, node: NodeId, request: &[u8]) -> Outcome {
+        self.present(node)?;
+        if let Some(record) = self.nodes.get_mut(&node) {
+            record.renewal = Some(request.to_vec());
+        }
+        DONE
+    }
+
     pub(super) fn renew_certificate(
         &mut self,
         context: Context<'_>,
         node: NodeId,
         certificate: &Certificate,
+        der: &[u8],
     ) -> Outcome {
         self.present(node)?;
         if let Some(record) = self.nodes.get_mut(&node) {
             record.certificates.retain(|old| old.not_after > context.at);
             record.certificates.push(certificate.clone());
+            record.renewal = None;
+            record.renewed = Some(der.to_vec());
         }
         self.note(context, About::node(node), format!("certificate renewed until {}", certificate.not_after));
         DONE

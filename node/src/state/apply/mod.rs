@@ -55,8 +55,9 @@ impl ClusterState {
             Command::DescribeNode { node, address, labels, daemon_version } => {
                 self.describe_node(*node, *address, labels, daemon_version)
             }
-            Command::RenewCertificate { node, certificate } => {
-                self.renew_certificate(context, *node, certificate)
+            Command::RequestCertificate { node, request } => self.request_certificate(*node, request),
+            Command::RenewCertificate { node, certificate, der } => {
+                self.renew_certificate(context, *node, certificate, der)
             }
             Command::RemoveNode { node } => self.remove_node(context, *node),
             Command::SealAuthorityKey { node, sealed } => self.seal_authority_key(*node, sealed),

@@ -1,0 +1,32 @@
+# What a user runs. Each target does its own set-up.
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: all setup demo test lint bench link clean-demo
+
+all:
+	$(CARGO) build --release --workspace
+
+# Debian packages that are missing; nothing else is changed on the machine.
+setup:
+	./deploy/setup.sh
+
+demo: setup
+	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+	./target/release/chaos-demo --directory target/demo $(if $(KEEP),--keep)
+
+test: setup
+	./deploy/test.sh
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	./deploy/deny.sh
+
+bench: setup
+	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+	./target/release/chaos-bench --directory target/bench
+
+# The Erlang module that the daemon carries with it, from its source.
+link: setup
+	./node/src/driver/erlang/build-link.sh

@@ -1,0 +1,12 @@
+#!/bin/sh
+# The whole test suite: with cargo-nextest where it is installed, else with cargo test.
+set -eu
+: "${CARGO:=cargo}"
+# End-to-end tests start the real programs, so these are built first.
+$CARGO build --workspace --all-features
+if $CARGO nextest --version >/dev/null 2>&1; then
+    $CARGO nextest run --workspace --all-features
+    $CARGO test --workspace --all-features --doc
+else
+    $CARGO test --workspace --all-features
+fi

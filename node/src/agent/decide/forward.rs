@@ -1,0 +1,198 @@
+//! Upgrade and Drain: one installation, its proof, its bake, and then watching over the trial until
+//! the next order. A VM that died is said at once; an installation is never begun twice.
+
+use super::order::Ordered;
+use super::{Action, Input, WaitingFor, describe, known, torn, up, wait};
+use crate::agent::health::Verdict;
+use crate::agent::ledger::{Trial, TrialProgress};
+use crate::driver::{Liveness, Method, Observation, Running};
+use crate::ids::BootNonce;
+use crate::state::app::Order;
+use crate::state::command::Report;
+use crate::state::rollout::{Failure, Stage, Step};
+
+pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Action {
+    if order.said_failed() {
+        return wait(WaitingFor::Order);
+    }
+    match input.ledger.trial_of(order.assignment.rollout) {
+        None => begin(input, order),
+        Some(trial) => match &trial.progress {
+            TrialProgress::Begun => resume(input, order, trial),
+            TrialProgress::Failed { reason } => order.fail(Failure::Install { reason: reason.clone() }),
+            TrialProgress::Verified { boot_nonce } => watch(input, order, boot_nonce),
+        },
+    }
+}
+
+/// Nothing is noted: the installation is begun, where the node stands on `from`.
+fn begin(input: &Input<'_>, order: &Ordered<'_>) -> Action {
+    let Some(seen) = known(input) else { return Action::Observe };
+    let trial = Trial {
+        rollout: order.assignment.rollout,
+        generation: order.generation(),
+        attempt: 1,
+        method: order.assignment.method,
+        life_before: up(&seen.running).map(|(_, life)| life.clone()),
+        host_boot: input.host_boot.to_owned(),
+        progress: TrialProgress::Begun,
+    };
+    if let Some((version, life)) = up(&seen.running)
+        && version == order.to()
+    {
+        return prove(input, order, &trial, life);
+    }
+    if order.assignment.order == Order::Drain {
+        let detail = format!("the trial of {} is gone: {}", order.to(), describe(seen));
+        return order.fail(Failure::VmDied { detail });
+    }
+    if input.ledger.lost(order.generation()) {
+        let reason =
+            "the node's ledger was unreadable, so the installation may have been begun before".to_owned();
+        return order.fail(Failure::Install { reason });
+    }
+    if let Some(reason) = unfit(order, seen) {
+        return order.fail(Failure::Install { reason });
+    }
+    Action::Install { transition: order.transition(trial.method, "install"), trial }
+}
+
+/// Why nothing can be installed on what was seen.
+fn unfit(order: &Ordered<'_>, seen: &Observation) -> Option<String> {
+    let stands = seen.permanent.as_ref() == order.from() && torn(&seen.condition).is_none();
+    let runs = match &seen.running {
+        Running::Up { version, .. } => Some(version) == order.from(),
+        Running::Down => order.assignment.method != Method::Hot,
+        Running::Unknown { .. } => false,
+    };
+    if stands && runs {
+        return None;
+    }
+    let wanted = order.from().map_or("nothing", |version| version.as_str());
+    Some(format!("the order comes from {wanted}, but {}", describe(seen)))
+}
+
+/// An installation was about to be begun; what became of it is told by what runs.
+fn resume(input: &Input<'_>, order: &Ordered<'_>, trial: &Trial) -> Action {
+    let Some(seen) = known(input) else { return Action::Observe };
+    let died = |what: &str| {
+        let detail = format!("{what} during the installation of {}: {}", order.to(), describe(seen));
+        order.fail(Failure::VmDied { detail })
+    };
+    // Under the id that it was begun with, so that the driver attaches to it where it runs.
+    let again =
+        || Action::Install { transition: order.transition(trial.method, "install"), trial: trial.clone() };
+    match &seen.running {
+        Running::Up { version, boot_nonce } if version == order.to() => {
+            prove(input, order, trial, boot_nonce)
+        }
+        Running::Up { version, .. } if Some(version) != order.from() => order.fail(Failure::Verify {
+            reason: format!("{} was installed, but {}", order.to(), describe(seen)),
+        }),
+        Running::Up { boot_nonce, .. } if Some(boot_nonce) != trial.life_before.as_ref() => {
+            died("the VM restarted")
+        }
+        Running::Up { .. } | Running::Down if input.memory.installed => order.fail(Failure::Verify {
+            reason: format!("the installation of {} seemed to succeed, but {}", order.to(), describe(seen)),
+        }),
+        Running::Up { .. } => again(),
+        Running::Down if trial.method == Method::Hot => died("the VM died"),
+        Running::Down if trial.host_boot != input.host_boot => died("the host rebooted"),
+        // Between its stop and its start there is no VM, and nobody but this node to start it.
+        Running::Down => again(),
+        Running::Unknown { .. } => Action::Observe,
+    }
+}
+
+fn prove(input: &Input<'_>, order: &Ordered<'_>, trial: &Trial, life: &BootNonce) -> Action {
+    match &input.memory.verify_failed {
+        Some(reason) => order.fail(Failure::Verify { reason: reason.clone() }),
+        None => Action::Verify {
+            transition: order.transition(trial.method, "install"),
+            trial: trial.clone(),
+            life: life.clone(),
+        },
+    }
+}
+
+/// The trial runs: the life and the health of it are watched until the next order.
+fn watch(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce) -> Action {
+    match vital(input, life) {
+        Vital::Alive => {}
+        Vital::Unsure => return Action::Observe,
+        Vital::Gone { detail } => return order.fail(Failure::VmDied { detail }),
+    }
+    let since = match input.health.of(life, input.memory.judge_from) {
+        Verdict::Unhealthy { check, reason } => {
+            return order.fail(Failure::Health { check: check.clone(), reason: reason.clone() });
+        }
+        Verdict::Unknown => None,
+        Verdict::Healthy { since } => Some((*since).max(input.memory.judge_from)),
+    };
+    if order.assignment.order == Order::Drain {
+        return drain(input, order, life, since.is_some());
+    }
+    if order.said_healthy(life) {
+        return wait(WaitingFor::Order);
+    }
+    let bake = order.spec.upgrade.bake;
+    match since {
+        Some(since) if input.now.since(since) >= bake => {
+            order.report(Report::Healthy { boot_nonce: life.clone() })
+        }
+        Some(since) => progress(order, Action::Wait { until: Some(since + bake), reason: WaitingFor::Bake }),
+        None => progress(order, wait(WaitingFor::Health)),
+    }
+}
+
+fn drain(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce, healthy: bool) -> Action {
+    if order.said_ready(life) {
+        return wait(WaitingFor::Order);
+    }
+    if let Some(reason) = &input.memory.drain_failed {
+        return order.fail(Failure::Commit { reason: reason.clone() });
+    }
+    if !healthy {
+        return wait(WaitingFor::Health);
+    }
+    match &input.memory.drained {
+        Some(drained) if drained == life => order.report(Report::ReadyToCommit { boot_nonce: life.clone() }),
+        Some(_) | None => Action::Drain { transition: order.transition(order.assignment.method, "drain") },
+    }
+}
+
+/// While there is time, tells how far it has come.
+fn progress(order: &Ordered<'_>, otherwise: Action) -> Action {
+    let baking = Report::Stage { stage: Stage::Baking };
+    let behind = matches!(order.step, Some(Step::Upgrading { stage, .. }) if *stage < Stage::Baking);
+    if behind && !order.said(&baking) { order.report(baking) } else { otherwise }
+}
+
+enum Vital {
+    Alive,
+    Unsure,
+    Gone { detail: String },
+}
+
+/// Whether the life that was verified goes on. The push alone decides once it has shown that life;
+/// before, it may still be telling of the one before it, and an observation decides.
+fn vital(input: &Input<'_>, life: &BootNonce) -> Vital {
+    let pushed = match input.liveness {
+        Liveness::Up { boot_nonce } if boot_nonce == life => return Vital::Alive,
+        Liveness::Up { boot_nonce } => {
+            Some(format!("the VM restarted (boot nonce {life}, now {boot_nonce})"))
+        }
+        Liveness::Down => Some(format!("the VM died (boot nonce {life})")),
+        Liveness::Unknown => None,
+    };
+    if let (true, Some(detail)) = (input.memory.life_seen, &pushed) {
+        return Vital::Gone { detail: detail.clone() };
+    }
+    match known(input) {
+        None => Vital::Unsure,
+        Some(seen) => match up(&seen.running) {
+            Some((_, seen)) if seen == life => Vital::Alive,
+            Some(_) | None => Vital::Gone { detail: pushed.unwrap_or_else(|| describe(seen)) },
+        },
+    }
+}

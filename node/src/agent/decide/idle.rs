@@ -1,0 +1,55 @@
+//! Without an order that asks for something: the app is kept as it was decided, and what is seen is
+//! told.
+
+use super::order::Ordered;
+use super::{Action, Input, WaitingFor, known, torn, wait};
+use crate::driver::{Observation, Running};
+use crate::ids::ReleaseVersion;
+use crate::state::app::Order;
+
+pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
+    let Some(seen) = known(input) else { return Action::Observe };
+    let decided = decided(input, order);
+    if input.instance.repair > input.ledger.repaired {
+        return Action::Repair { decided: decided.cloned(), ordered: Some(input.instance.repair) };
+    }
+    // What an ended rollout left standing is an operator's to settle: nothing is changed under it.
+    let held = order.is_some_and(|order| matches!(order.assignment.order, Order::Upgrade | Order::Drain));
+    if torn(&seen.condition).is_some() && decided.is_some() && !held {
+        return Action::Repair { decided: decided.cloned(), ordered: None };
+    }
+    match &seen.running {
+        Running::Down if input.app.running && seen.permanent.is_some() => Action::Start,
+        Running::Up { .. } if !input.app.running && input.app.rollout.is_none() => Action::Stop,
+        Running::Down | Running::Up { .. } | Running::Unknown { .. } => wait(WaitingFor::Nothing),
+    }
+}
+
+/// The version that the cluster decided on for this node.
+fn decided<'a>(input: &Input<'a>, order: Option<&Ordered<'a>>) -> Option<&'a ReleaseVersion> {
+    let settled = input.instance.settled.as_ref().map(|release| &release.version);
+    match order.map(|order| (order, order.assignment.order)) {
+        Some((order, Order::Commit)) => Some(order.to()),
+        Some((order, Order::Revert)) => order.from(),
+        Some((_, Order::Prepare | Order::Upgrade | Order::Drain)) | None => settled,
+    }
+}
+
+/// Tells what was seen, where the cluster believes something else.
+pub(super) fn announce(input: &Input<'_>) -> Option<Action> {
+    match input.observation {
+        None => Some(Action::Observe),
+        Some(seen) => tell(input, seen),
+    }
+}
+
+pub(super) fn tell(input: &Input<'_>, seen: &Observation) -> Option<Action> {
+    let healthy = if known(input).is_some() { input.health.flag() } else { None };
+    let committed = input.instance.observed.as_ref() == Some(seen) && input.instance.healthy == healthy;
+    let announced =
+        input.memory.announced.as_ref().is_some_and(|(last, flag)| last == seen && *flag == healthy);
+    if committed || announced {
+        return None;
+    }
+    Some(Action::Announce { observation: seen.clone(), healthy })
+}
