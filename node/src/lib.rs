@@ -17,3 +17,4 @@ pub mod service;
 pub mod spec;
 pub mod state;
 pub mod toml_reader;
+pub mod transport;

@@ -1,0 +1,143 @@
+use super::*;
+use crate::transport::{BindError, StreamError, read_frame, write_frame};
+use std::time::Instant;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_serves_all_who_ask_for_it() {
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), cluster.node(2));
+    let (first, second) = tokio::join!(a.connect(&b), a.connect(&b));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    first.close();
+    assert!(!second.is_open(), "both are the same connection");
+    let third = a.connect(&b).await.unwrap();
+    assert_eq!(ask(&third, "again").await, "n2: again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_bounded() {
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), cluster.node(2));
+    let connection = a.connect(&b).await.unwrap();
+    let error = connection.request(b"123456789", 8, PATIENCE).await.unwrap_err();
+    assert!(matches!(error, StreamError::TooLong { limit: 8 }), "{error}");
+    let large = "x".repeat(LIMIT - 4);
+    assert_eq!(ask(&connection, &large).await.len(), LIMIT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_keep_their_bounds_and_their_order() {
+    struct Frames;
+    #[async_trait]
+    impl Handler for Frames {
+        async fn handle(&self, _: NodeId, connection: Connection) {
+            let Ok((mut send, mut receive)) = connection.accept_bi().await else { return };
+            while let Ok(Some(frame)) = read_frame(&mut receive, 8).await {
+                write_frame(&mut send, &frame).await.unwrap();
+            }
+            let _ = send.finish();
+            connection.closed().await;
+        }
+    }
+
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), Node::silent(cluster.identity(2)));
+    b.transport.register(Protocol::Raft, Arc::new(Frames));
+    let connection = a.connect(&b).await.unwrap();
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    for content in [&b"one"[..], b"", b"eight by"] {
+        write_frame(&mut send, content).await.unwrap();
+        assert_eq!(read_frame(&mut receive, 8).await.unwrap().unwrap(), content);
+    }
+    write_frame(&mut send, b"nine byte").await.unwrap();
+    assert!(read_frame(&mut receive, 8).await.unwrap().is_none(), "too long for the other side");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_way_messages_arrive_with_their_sender() {
+    struct Collect(tokio::sync::mpsc::Sender<(NodeId, Vec<u8>)>);
+    #[async_trait]
+    impl Handler for Collect {
+        async fn handle(&self, peer: NodeId, connection: Connection) {
+            while let Ok(message) = connection.receive(LIMIT).await {
+                self.0.send((peer, message.to_vec())).await.unwrap();
+            }
+        }
+    }
+
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), Node::silent(cluster.identity(2)));
+    let (sender, mut arrived) = tokio::sync::mpsc::channel(8);
+    b.transport.register(Protocol::Gossip, Arc::new(Collect(sender)));
+    let connection = a.transport.connect(b.id(), b.address(), Protocol::Gossip).await.unwrap();
+    connection.send(b"hello").await.unwrap();
+    let message = tokio::time::timeout(PATIENCE, arrived.recv()).await.unwrap().unwrap();
+    assert_eq!(message, (a.id(), b"hello".to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protocol_that_is_not_served_yet_says_so() {
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), Node::silent(cluster.identity(2)));
+    let error = a.connect(&b).await.err().unwrap();
+    assert!(error.to_string().contains("not served yet"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_address_is_given_up() {
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), cluster.identity(2));
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    let error = a.transport.connect(b.node, address, Protocol::Raft).await.err().unwrap();
+    assert!(matches!(error, ConnectError::Silent { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_tells_the_peers_and_frees_the_port() {
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), cluster.node(2));
+    let live = a.connect(&b).await.unwrap();
+    let binding = Binding { address: b.address(), interface: None };
+    assert!(matches!(binding.udp().unwrap_err(), BindError::Taken { .. }));
+    b.transport.shutdown().await;
+    let end = tokio::time::timeout(PATIENCE, live.closed()).await.unwrap();
+    assert!(end.to_string().contains("shutting down"), "{end}");
+    eventually("the port is free", async || binding.udp().is_ok()).await;
+    let error = b.connect(&a).await.err().unwrap();
+    assert!(matches!(error, ConnectError::ShutDown), "{error}");
+}
+
+/// The daemon is killed: nobody says goodbye. Its next life must not leave its peers to their idle
+/// timeout.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it measures how long the peer believes in the dead")]
+fn a_restarted_peer_ends_the_connections_of_its_former_life() {
+    let cluster = Cluster::new(1);
+    let identity = cluster.identity(2);
+    let survivor_runtime = tokio::runtime::Runtime::new().unwrap();
+    let killed_runtime = tokio::runtime::Runtime::new().unwrap();
+    let a = survivor_runtime.block_on(async { cluster.node(1) });
+    let b = killed_runtime.block_on(async { Node::start(identity.clone()) });
+    let address = b.address();
+    let old = survivor_runtime.block_on(async { a.connect(&b).await.unwrap() });
+    let binding = Binding { address, interface: None };
+
+    killed_runtime.shutdown_timeout(Duration::ZERO); // no task runs again, no packet leaves
+    drop(b);
+
+    survivor_runtime.block_on(async {
+        assert!(old.is_open());
+        eventually("the dead runtime's socket is closed", async || binding.udp().is_ok()).await;
+        let credentials = Credentials::new(&identity, Revocations::default()).unwrap();
+        let reborn = Transport::bind(&binding, credentials, &identity.sealing).unwrap();
+        reborn.register(Protocol::Raft, Arc::new(Echo("reborn".into())));
+        let begin = Instant::now();
+        old.send(b"are you there?").await.unwrap();
+        let end = tokio::time::timeout(PATIENCE, old.closed()).await.unwrap();
+        assert!(matches!(end, quinn::ConnectionError::Reset), "{end}");
+        assert!(begin.elapsed() < Duration::from_secs(3), "faster than the idle timeout");
+        let new = a.transport.connect(identity.node, address, Protocol::Raft).await.unwrap();
+        assert_eq!(ask(&new, "hello").await, "reborn: hello");
+    });
+}
