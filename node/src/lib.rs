@@ -16,5 +16,6 @@ pub mod rollout;
 pub mod service;
 pub mod spec;
 pub mod state;
+pub mod store;
 pub mod toml_reader;
 pub mod transport;
