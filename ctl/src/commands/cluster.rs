@@ -1,0 +1,129 @@
+//! `relupctl cluster`.
+
+use crate::clock;
+use crate::commands::node::nodes_table;
+use crate::commands::status::notes;
+use crate::exit::Exit;
+use crate::human;
+use crate::output::fields;
+use crate::session::{Session, answer, present};
+use anyhow::bail;
+use clap::Subcommand;
+use relupd_proto::api::v1;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a cluster of this host; run it once, on the first one
+    Init,
+    /// Make a join token: single use, expiring. Whoever holds it can bring in one host
+    Token {
+        /// How long it may be used, at most 7 days
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+        ttl: Duration,
+    },
+    /// Bring this host into a cluster
+    Join {
+        /// What `relupctl cluster token` has printed; `-` reads it from stdin, which keeps it out of the process list
+        token: String,
+    },
+    /// Who is in the cluster, who leads and votes, and what may be lost
+    Status,
+    /// Take a host out for good: its certificates are revoked, its id never comes back
+    Remove {
+        /// Id or name
+        node: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<Exit> {
+    match command {
+        Command::Init => init(session).await?,
+        Command::Token { ttl } => token(session, ttl).await?,
+        Command::Join { token } => join(session, token).await?,
+        Command::Status => status(session).await?,
+        Command::Remove { node, yes } => remove(session, node, yes).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn init(session: &Session) -> anyhow::Result<()> {
+    let made = answer(session.cluster().init_cluster(v1::InitClusterRequest {}).await)?;
+    session.format.print(&made, |made| {
+        format!("cluster {} is made; this host is node {}", made.cluster_id, made.node_id)
+    })?;
+    session
+        .format
+        .hint("next: `relupctl cluster token` here, `relupctl cluster join TOKEN` on the next host");
+    Ok(())
+}
+
+async fn token(session: &Session, ttl: Duration) -> anyhow::Result<()> {
+    let ttl = prost_types::Duration::try_from(ttl)?;
+    let made = answer(session.cluster().create_token(v1::CreateTokenRequest { ttl: Some(ttl) }).await)?;
+    session.format.print(&made, |made| made.token.clone())?;
+    let expires = human::ago(made.expires_at.as_ref(), clock::now());
+    session.format.hint(&format!("admits one host; expires {expires}"));
+    Ok(())
+}
+
+async fn join(session: &Session, token: String) -> anyhow::Result<()> {
+    let token = if token == "-" { read_line()? } else { token };
+    let joined = answer(session.cluster().join_cluster(v1::JoinClusterRequest { token }).await)?;
+    session.format.print(&joined, |joined| {
+        format!("this host is node {} of cluster {}", joined.node_id, joined.cluster_id)
+    })
+}
+
+async fn status(session: &Session) -> anyhow::Result<()> {
+    let status = answer(session.cluster().get_status(v1::GetStatusRequest {}).await)?;
+    session.format.print(&present(status.cluster)?, cluster_text)
+}
+
+async fn remove(session: &Session, node: String, yes: bool) -> anyhow::Result<()> {
+    if !yes && !confirmed(&format!("Remove node {node} for good? Its id never comes back. [y/N] "))? {
+        bail!("nothing was removed");
+    }
+    let removed = answer(session.cluster().remove_node(v1::RemoveNodeRequest { node }).await)?;
+    session.format.print(&removed, |removed| {
+        format!("node {} ({}) is removed; its certificates are revoked", removed.name, removed.node_id)
+    })
+}
+
+/// The cluster's own part of the status.
+pub(super) fn cluster_text(cluster: &v1::ClusterStatus) -> String {
+    if cluster.cluster_id.is_empty() {
+        return notes(&cluster.notes);
+    }
+    let name = |id: &str| {
+        let node = cluster.nodes.iter().find(|node| node.id == id);
+        node.map_or_else(|| human::or_dash(id), |node| node.name.clone())
+    };
+    let head = fields(&[
+        ("cluster", cluster.cluster_id.clone()),
+        ("asked", name(&cluster.this_node)),
+        ("leader", format!("{} (term {})", name(&cluster.leader), cluster.term)),
+        ("index", cluster.as_of_index.to_string()),
+    ]);
+    format!("{head}\n\n{}\n\n{}", nodes_table(&cluster.nodes, clock::now()), notes(&cluster.notes))
+}
+
+fn read_line() -> anyhow::Result<String> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+/// Whether a person says yes. Where nobody can be asked, the answer is no.
+fn confirmed(question: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        bail!("this cannot be undone: say --yes where nobody can be asked");
+    }
+    eprint!("{question}");
+    io::stderr().flush()?;
+    Ok(matches!(read_line()?.as_str(), "y" | "Y" | "yes"))
+}

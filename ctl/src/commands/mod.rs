@@ -1,0 +1,65 @@
+//! The commands, one file per noun.
+
+pub(crate) mod app;
+pub(crate) mod cluster;
+pub(crate) mod event;
+pub(crate) mod node;
+pub(crate) mod operator;
+pub(crate) mod plan;
+pub(crate) mod quarantine;
+pub(crate) mod release;
+pub(crate) mod rollout;
+mod status;
+mod watch;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::human;
+use crate::output;
+use crate::session::Session;
+use anyhow::bail;
+use clap::CommandFactory;
+
+/// Runs a command.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let Cli { global, command } = cli;
+    if let Command::Completion { shell } = command {
+        return completion(shell);
+    }
+    let limit = if command.keeps_time() { None } else { global.timeout.or(command.patience()) };
+    let work = async {
+        let session = Session::open(global.target.resolve()?, global.output, global.timeout).await?;
+        dispatch(command, session).await
+    };
+    let Some(limit) = limit else { return work.await };
+    match tokio::time::timeout(limit, work).await {
+        Ok(ended) => ended,
+        Err(_) => bail!(
+            "no answer within {}; what was asked for may still happen: look with `relupctl status`, or give more time with --timeout",
+            human::span(limit)
+        ),
+    }
+}
+
+async fn dispatch(command: Command, session: Session) -> anyhow::Result<Exit> {
+    match command {
+        Command::Status => status::run(&session).await,
+        Command::Cluster(command) => cluster::run(command, &session).await,
+        Command::Operator(command) => operator::run(command, &session).await,
+        Command::Node(command) => node::run(command, &session).await,
+        Command::Release(command) => release::run(command, &session).await,
+        Command::App(command) => app::run(command, &session).await,
+        Command::Plan(args) => plan::run(args, &session).await,
+        Command::Rollout(command) => rollout::run(command, session).await,
+        Command::Quarantine(command) => quarantine::run(command, &session).await,
+        Command::Events(args) => event::run(args, &session).await,
+        Command::Completion { shell } => completion(shell),
+    }
+}
+
+fn completion(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "relupctl", &mut script);
+    output::line(String::from_utf8(script)?.trim_end())?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,84 @@
+//! Errors as they are printed: once, outermost first, each link of the chain once.
+
+use serde::Serialize;
+use tonic::Status;
+
+/// The metadata key under which a daemon says what kind of error it is.
+const CODE: &str = "relupd-code";
+
+/// What a daemon answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ServerError {
+    /// For programs; `None` where no daemon answered.
+    code: Option<String>,
+    message: String,
+}
+
+impl ServerError {
+    /// Whether it may be another time, or at another daemon.
+    pub(crate) fn is_transient(status: &Status) -> bool {
+        matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled)
+    }
+}
+
+impl From<Status> for ServerError {
+    fn from(status: Status) -> Self {
+        let code = status.metadata().get(CODE).and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let message = match &code {
+            Some(_) => status.message().to_owned(),
+            // The connection broke, or something that is not relupd answered.
+            None => format!("no answer from the daemon ({}): {}", status.code(), status.message()),
+        };
+        Self { code, message }
+    }
+}
+
+/// The chain for a person.
+pub(crate) fn text(error: &anyhow::Error) -> String {
+    let mut links: Vec<String> = Vec::new();
+    for link in error.chain().map(ToString::to_string) {
+        // Some libraries repeat their source in their own text.
+        if !links.last().is_some_and(|before| before.contains(&link)) {
+            links.push(link);
+        }
+    }
+    links.join(": ")
+}
+
+/// The same for a program.
+pub(crate) fn json(error: &anyhow::Error) -> String {
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        error: Body<'a>,
+    }
+    #[derive(Serialize)]
+    struct Body<'a> {
+        code: &'a str,
+        message: String,
+    }
+    let code = error.chain().find_map(|link| link.downcast_ref::<ServerError>());
+    let code = code.and_then(|error| error.code.as_deref()).unwrap_or("error");
+    let printed = Printed { error: Body { code, message: text(error) } };
+    serde_json::to_string(&printed).unwrap_or_else(|_| text(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_source_that_is_repeated_by_its_wrapper_is_printed_once() {
+        let error = anyhow!("disk full").context("cannot write: disk full").context("push");
+        assert_eq!(text(&error), "push: cannot write: disk full");
+    }
+
+    #[test]
+    fn json_carries_the_code_of_the_daemon() {
+        let mut status = Status::failed_precondition("plan p1 is stale");
+        status.metadata_mut().insert(CODE, "rejected".parse().unwrap());
+        let error = anyhow::Error::new(ServerError::from(status));
+        assert_eq!(json(&error), r#"{"error":{"code":"rejected","message":"plan p1 is stale"}}"#);
+    }
+}
