@@ -40,7 +40,7 @@ impl ErlangDriver {
 
     /// For a missing relup OTP says yes, too, and names the target as the version to come from; going
     /// down it always does where the target has no relup of its own. So this is for the way up only.
-    async fn expect_relup(
+    pub(super) async fn expect_relup(
         &self,
         what: &'static str,
         from: &ReleaseVersion,

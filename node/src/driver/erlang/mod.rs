@@ -7,6 +7,7 @@
 mod book;
 mod change;
 mod commit;
+mod config_check;
 mod disk;
 mod gather;
 pub mod launch;
@@ -15,6 +16,7 @@ pub mod link;
 mod observe;
 mod place;
 mod preflight;
+mod relup_checks;
 mod roll_back;
 mod term;
 mod vm;

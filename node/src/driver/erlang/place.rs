@@ -31,7 +31,7 @@ impl ErlangDriver {
         let (layout, version, manifest) = (self.layout.clone(), version.clone(), *manifest);
         self.blocking("look at the placed release", move || {
             let marked = marker(&layout.release(&version))? == Some(manifest);
-            Ok(marked && is_complete(&layout, &entry)?)
+            Ok(marked && missing(&layout, &entry)?.is_none())
         })
         .await
     }
@@ -208,13 +208,16 @@ fn marker(release: &Path) -> Result<Option<Digest>, At> {
     Ok(bytes.and_then(|bytes| String::from_utf8_lossy(&bytes).trim().parse().ok()))
 }
 
-fn is_complete(layout: &Layout, entry: &Entry) -> Result<bool, At> {
-    for directory in entry.directories() {
-        if !exists(&layout.libraries().join(directory))? {
-            return Ok(false);
+/// A directory that the release needs and that is not there.
+pub(super) fn missing(layout: &Layout, entry: &Entry) -> Result<Option<PathBuf>, At> {
+    let libraries = entry.directories().map(|directory| layout.libraries().join(directory));
+    let erts = layout.root().join(format!("erts-{}", entry.erts));
+    for directory in libraries.chain([erts]) {
+        if !exists(&directory)? {
+            return Ok(Some(directory));
         }
     }
-    exists(&layout.root().join(format!("erts-{}", entry.erts)))
+    Ok(None)
 }
 
 /// Renames, or copies where the staged tree lies on another file system.

@@ -1,0 +1,152 @@
+//! Whether a relup leads from one placed release to the other and back, wholly.
+
+use super::book::{Book, Entry};
+use super::disk::{At, Locate};
+use super::layout::{Layout, read_optional};
+use super::preflight::{Read, not_hot};
+use crate::driver::CheckResult;
+use crate::ids::ReleaseVersion;
+use relupd_release::relup::{Instruction, Relup, Script};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+/// Two registered releases.
+#[derive(Clone, Debug)]
+pub(super) struct Sides {
+    pub(super) book: Book,
+    pub(super) from: ReleaseVersion,
+    pub(super) to: ReleaseVersion,
+}
+
+/// The scripts up and down.
+#[derive(Clone, Debug)]
+pub(super) struct BothWays {
+    up: Script,
+    down: Script,
+}
+
+impl Sides {
+    fn entries(&self) -> Option<(&Entry, &Entry)> {
+        self.book.entry(&self.from).zip(self.book.entry(&self.to))
+    }
+
+    pub(super) fn same_erts(&self) -> CheckResult {
+        match self.entries() {
+            Some((from, to)) if from.erts == to.erts => CheckResult::Passed,
+            Some((from, to)) => {
+                not_hot(format!("{} runs on ERTS {}, {} on {}", self.from, from.erts, self.to, to.erts))
+            }
+            None => not_hot(format!("{} or {} is not registered in RELEASES", self.from, self.to)),
+        }
+    }
+}
+
+/// Reads the target's relup and follows both scripts to the modules that they name.
+pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<BothWays> {
+    let path = layout.release(&sides.to).join("relup");
+    let Some(bytes) = read_optional(&path).at(&path)? else {
+        return Ok(Err(format!("release {} has no relup", sides.to)));
+    };
+    let relup = match Relup::parse(&bytes) {
+        Ok(relup) => relup,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let Some((from, to)) = sides.entries() else {
+        return Ok(Err(format!("{} or {} is not registered in RELEASES", sides.from, sides.to)));
+    };
+    let (up, down) = match (relup.up_from(&sides.from), relup.down_to(&sides.from)) {
+        (Some(up), Some(down)) => (up.clone(), down.clone()),
+        (None, _) => {
+            return Ok(Err(format!("the relup of {} does not lead up from {}", sides.to, sides.from)));
+        }
+        // Without a way down there is no hot way back, and a failed bake would cost a restart.
+        (_, None) => {
+            return Ok(Err(format!("the relup of {} does not lead down to {}", sides.to, sides.from)));
+        }
+    };
+    for (script, target) in [(&up, to), (&down, from)] {
+        if let Some(reason) = fault(layout, script, target)? {
+            return Ok(Err(reason));
+        }
+    }
+    Ok(Ok(BothWays { up, down }))
+}
+
+/// What keeps a script from being carried out in the living VM.
+fn fault(layout: &Layout, script: &Script, target: &Entry) -> Result<Option<String>, At> {
+    for instruction in &script.instructions {
+        match instruction {
+            Instruction::RestartEmulator | Instruction::RestartNewEmulator => {
+                return Ok(Some("the relup restarts the emulator".to_owned()));
+            }
+            Instruction::Unknown(term) => {
+                return Ok(Some(format!("the relup has an unknown instruction: {term}")));
+            }
+            Instruction::LoadObjectCode { application, version, modules } => {
+                let registered = target.applications.iter().find(|(name, _)| name.as_str() == application);
+                if registered.is_none_or(|(_, known)| known.as_str() != version) {
+                    return Ok(Some(format!(
+                        "the relup loads {application}-{version}, which the release does not have"
+                    )));
+                }
+                let ebin = layout.libraries().join(format!("{application}-{version}")).join("ebin");
+                for module in modules {
+                    let beam = ebin.join(format!("{module}.beam"));
+                    if !is_beam(&beam)? {
+                        return Ok(Some(format!("{} is missing or no BEAM file", beam.display())));
+                    }
+                }
+            }
+            Instruction::PointOfNoReturn
+            | Instruction::Load { .. }
+            | Instruction::Remove { .. }
+            | Instruction::Purge(_)
+            | Instruction::Suspend(_)
+            | Instruction::Resume(_)
+            | Instruction::CodeChange { .. }
+            | Instruction::Stop(_)
+            | Instruction::Start(_)
+            | Instruction::SyncNodes
+            | Instruction::Apply { .. } => {}
+        }
+    }
+    Ok(None)
+}
+
+/// A plain BEAM file begins with `FOR1`, a compressed one as gzip does.
+fn is_beam(path: &Path) -> Result<bool, At> {
+    if !path.try_exists().at(path)? {
+        return Ok(false);
+    }
+    let mut magic = Vec::new();
+    File::open(path).and_then(|file| file.take(4).read_to_end(&mut magic)).at(path)?;
+    Ok(magic == b"FOR1" || magic.starts_with(&[0x1f, 0x8b]))
+}
+
+impl BothWays {
+    /// A changed module that the relup leaves out stays as it is until the next restart, silently.
+    pub(super) fn covers(&self, changed: &BTreeSet<String>) -> CheckResult {
+        for (script, direction) in [(&self.up, "up"), (&self.down, "down")] {
+            let replaced = script.replaced_modules();
+            let forgotten: Vec<_> =
+                changed.iter().map(String::as_str).filter(|module| !replaced.contains(module)).collect();
+            if !forgotten.is_empty() {
+                return not_hot(format!(
+                    "on the way {direction} the relup leaves out {}",
+                    forgotten.join(", ")
+                ));
+            }
+        }
+        CheckResult::Passed
+    }
+
+    pub(super) fn suspended(&self) -> BTreeSet<String> {
+        [&self.up, &self.down]
+            .into_iter()
+            .flat_map(|script| script.suspended_modules())
+            .map(str::to_owned)
+            .collect()
+    }
+}
