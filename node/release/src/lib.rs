@@ -2,7 +2,9 @@
 //! manifest, and the Erlang files that describe releases (`.rel`, `relup`, `RELEASES`,
 //! `start_erl.data`). No async, no network; file access only where a function's name says so.
 
+pub mod archive;
 pub mod digest;
+pub mod info;
 pub mod manifest;
 pub mod pointer;
 pub mod rel;
@@ -13,6 +15,7 @@ pub mod terms;
 pub mod version;
 
 pub use digest::Digest;
+pub use info::ReleaseInfo;
 pub use manifest::{Manifest, MemberPath};
 pub use shape::FormatError;
 pub use version::{ApplicationName, ApplicationVersion, ErtsVersion, ReleaseName, ReleaseVersion};

@@ -1,6 +1,8 @@
 //! Asks a real Erlang, where one is installed. Tests that need it pass without it: it is the witness,
 //! not the subject.
 
+#![allow(dead_code, reason = "each test binary asks its own questions")]
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,4 +60,23 @@ pub(crate) fn reprint(content: &str) -> Option<String> {
     std::fs::write(&file, content).expect("writable");
     let code = "io:setopts([{encoding,utf8}]), {ok,Ts} = file:consult(hd(init:get_plain_arguments())), [io:format(\"~tp.~n\",[T]) || T <- Ts], halt().";
     eval(code, &[file.as_os_str()])
+}
+
+/// A release archive that `systools:make_tar/2` made; `None` where Erlang is not installed.
+pub(crate) fn systools_archive() -> Option<Vec<u8>> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let code = r#"
+        [Dir] = init:get_plain_arguments(), ok = file:set_cwd(Dir),
+        [application:load(A) || A <- [kernel, stdlib, sasl]],
+        Vsn = fun(A) -> {ok, V} = application:get_key(A, vsn), {A, V} end,
+        Rel = {release, {"tiny", "1.0.0"}, {erts, erlang:system_info(version)},
+               [Vsn(A) || A <- [kernel, stdlib, sasl]]},
+        ok = file:write_file("tiny.rel", io_lib:format("~p.~n", [Rel])),
+        ok = systools:make_script("tiny", [no_warn_sasl, {script_name, "start"}]),
+        ok = file:write_file("sys.config", "[]."),
+        {ok, _} = file:copy("start.boot", "tiny.boot"),
+        ok = systools:make_tar("tiny", []),
+        halt()."#;
+    eval(code, &[directory.path().as_os_str()])?;
+    Some(std::fs::read(directory.path().join("tiny.tar.gz")).expect("systools wrote it"))
 }
