@@ -5,13 +5,12 @@
 mod book;
 mod log;
 mod process;
-mod user;
 
-use super::{Launch, Service, ServiceError, ServiceState};
+use super::{Launch, Service, ServiceError, ServiceState, user};
 use async_trait::async_trait;
 use book::{Book, Record, Stage};
 use process::{Identity, Process};
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::io;
@@ -23,8 +22,6 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-
-pub(crate) use user::{User, find as find_user};
 
 /// Marks a process as started for us before its pid is in the book.
 const MARK: &str = "RELUPD_START";
@@ -106,7 +103,7 @@ impl ChildService {
             .stdout(output)
             .stderr(errors)
             .process_group(0);
-        if let Some(user) = other_user(launch.user.as_deref()).map_err(failed)? {
+        if let Some(user) = user::to_change_to(launch.user.as_deref()).map_err(failed)? {
             command.uid(user.uid).gid(user.gid);
         }
         command.spawn().map_err(|error| {
@@ -202,24 +199,6 @@ fn reap(instance: String, pid: u32, mut child: Child) {
             Err(error) => tracing::warn!(instance, pid, %error, "cannot wait for the app process"),
         }
     });
-}
-
-/// The user to change to; `None` where the daemon's own is meant.
-fn other_user(name: Option<&str>) -> Result<Option<User>, String> {
-    let Some(name) = name else { return Ok(None) };
-    let user = find_user(name)
-        .map_err(|error| format!("cannot read /etc/passwd: {error}"))?
-        .ok_or_else(|| format!("this host has no user {name:?}; create it, or correct `user` in the spec"))?;
-    let own = geteuid();
-    if user.uid == own.as_raw() {
-        return Ok(None);
-    }
-    if !own.is_root() {
-        return Err(format!(
-            "only root can start it as {name:?}; run relupd as root, or take `user` out of the spec"
-        ));
-    }
-    Ok(Some(user))
 }
 
 /// The process that was started with this mark and leads its group; its children carry it too.

@@ -2,6 +2,7 @@
 //! child processes. Either way the app outlives the daemon.
 
 pub mod child;
+pub(crate) mod user;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
