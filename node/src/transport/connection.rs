@@ -3,7 +3,7 @@
 
 use super::credentials::Credentials;
 use super::error::CloseCode;
-use super::frame::read_message;
+use super::frame::{read_frame, read_message};
 use super::{Protocol, StreamError};
 use crate::clock;
 use crate::identity::{PeerIdentity, Validity};
@@ -174,6 +174,19 @@ impl Connection {
     pub async fn accept_uni(&self) -> Result<RecvStream, StreamError> {
         let stream = self.0.quic.accept_uni().await?;
         self.admitted(stream)
+    }
+
+    /// The next frame of a stream that the peer writes; `None` at its end. Not cancel-safe.
+    ///
+    /// # Errors
+    /// When the frame is too long or ends early, the connection has ended, or the peer is revoked.
+    pub async fn next_frame(
+        &self,
+        stream: &mut RecvStream,
+        limit: usize,
+    ) -> Result<Option<Bytes>, StreamError> {
+        let frame = read_frame(stream, limit).await?;
+        self.admitted(frame)
     }
 
     /// What arrived counts only if the peer is still admitted: closing the connection of a revoked

@@ -3,6 +3,7 @@
 mod admission;
 mod connections;
 mod joining;
+mod outbox;
 mod trust;
 
 use super::{Binding, ConnectError, Connection, Credentials, Handler, Protocol, Transport};
