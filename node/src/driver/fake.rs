@@ -78,11 +78,12 @@ struct Inner {
 pub struct FakeHost {
     inner: Arc<Mutex<Inner>>,
     liveness: watch::Sender<Liveness>,
+    changes: watch::Sender<()>,
 }
 
 impl Default for FakeHost {
     fn default() -> Self {
-        Self { inner: Arc::default(), liveness: watch::Sender::new(Liveness::Down) }
+        Self { inner: Arc::default(), liveness: watch::Sender::new(Liveness::Down), changes: watch::Sender::new(()) }
     }
 }
 
@@ -99,7 +100,7 @@ impl FakeHost {
         };
         let liveness = watch::Sender::new(liveness_of(&world));
         let inner = Inner { world, script: BTreeMap::new(), file: Some(path.to_owned()) };
-        Ok(Self { inner: Arc::new(Mutex::new(inner)), liveness })
+        Ok(Self { inner: Arc::new(Mutex::new(inner)), liveness, changes: watch::Sender::new(()) })
     }
 
     /// Its driver. Any number of them work on the same host.
@@ -119,6 +120,29 @@ impl FakeHost {
     /// The next call of this step goes wrong like that; more of them queue up.
     pub async fn script(&self, step: Step, fault: Fault) {
         self.inner.lock().await.script.entry(step).or_default().push_back(fault);
+    }
+
+    /// Whether a fault of this step is still to come.
+    pub async fn is_scripted(&self, step: Step) -> bool {
+        self.inner.lock().await.script.get(&step).is_some_and(|faults| !faults.is_empty())
+    }
+
+    /// Waits until this version runs.
+    pub async fn until_running(&self, version: &str) {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if self.running().await.is_some_and(|(running, _)| running.as_str() == version) {
+                return;
+            }
+            // The sender lives as long as this host.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// Whether the VM lives, pushed.
+    #[must_use]
+    pub fn liveness(&self) -> watch::Receiver<Liveness> {
+        self.liveness.subscribe()
     }
 
     /// `kill -9`.
@@ -174,7 +198,12 @@ impl FakeHost {
     }
 
     fn changed(&self, inner: &Inner) {
-        self.liveness.send_replace(liveness_of(&inner.world));
+        // A hot step changes the version and not the life: nobody is told of a death.
+        self.liveness.send_if_modified(|old| {
+            let new = liveness_of(&inner.world);
+            std::mem::replace(old, new.clone()) != new
+        });
+        self.changes.send_replace(());
         if let Some(path) = &inner.file
             && let Err(error) = save(path, &inner.world)
         {
@@ -400,6 +429,6 @@ impl ReleaseDriver for FakeDriver {
     }
 
     fn liveness(&self) -> watch::Receiver<Liveness> {
-        self.host.liveness.subscribe()
+        self.host.liveness()
     }
 }

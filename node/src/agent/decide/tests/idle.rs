@@ -1,0 +1,44 @@
+use super::case::{Case, seen, torn};
+use crate::agent::decide::Action;
+use crate::driver::{Liveness, Observation};
+
+#[test]
+fn the_app_is_kept_as_it_was_decided() {
+    let settled = seen(Some(("0.1.0", "a")), Some("0.1.0"));
+    let stopped = || Case::idle().sees(seen(None, Some("0.1.0"))).lives(Liveness::Down);
+    assert_eq!(Case::idle().name(), "wait for Nothing");
+    assert_eq!(stopped().name(), "start");
+    assert_eq!(Case::idle().sees(seen(None, None)).name(), "wait for Nothing", "there is nothing to start");
+    assert_eq!(Case::idle().sees(torn(settled)).name(), "repair");
+
+    let mut unwanted = stopped();
+    unwanted.app.running = false;
+    assert_eq!(unwanted.name(), "wait for Nothing");
+    let mut running = Case::idle();
+    running.app.running = false;
+    assert_eq!(running.name(), "wait for Nothing", "a rollout holds the app");
+    running.app.rollout = None;
+    assert_eq!(running.name(), "stop");
+}
+
+#[test]
+fn a_repair_is_carried_out_once_for_each_order() {
+    let mut case = Case::idle();
+    case.instance.repair = 2;
+    let decided = Some("0.1.0".parse().unwrap());
+    assert_eq!(case.decide(), Action::Repair { decided, ordered: Some(2) });
+    case.ledger.repaired = 2;
+    assert_eq!(case.name(), "wait for Nothing");
+}
+
+#[test]
+fn what_changed_is_told_once() {
+    let other: Observation = seen(Some(("0.1.0", "b")), Some("0.1.0"));
+    let mut case = Case::idle();
+    case.observation = Some(other.clone());
+    assert_eq!(case.decide(), Action::Announce { observation: other.clone(), healthy: Some(true) });
+    case.memory.announced = Some((other, Some(true)));
+    assert_eq!(case.name(), "wait for Nothing");
+    case.instance.healthy = None;
+    assert_eq!(Case::idle().blind().decide(), Action::Observe);
+}

@@ -1,0 +1,408 @@
+//! A cluster in one process: one replicated state, a leader that decides for real, and agents that
+//! can be killed and started again on their hosts.
+
+use super::data::{app, node, release, version};
+use crate::agent::health::{Health, Verdict};
+use crate::agent::{self, AgentContext, ContextError, Opened};
+use crate::clock::{Monotonic, monotonic};
+use crate::driver::fake::{FakeHost, Step as FakeStep};
+use crate::driver::{Liveness, ReleaseDriver, StagedRelease};
+use crate::identity::token::TokenRecord;
+use crate::ids::{ClusterId, CommandId, Digest, NodeId, RaftId, ReleaseVersion, RolloutId, TokenId};
+use crate::rollout::view::View;
+use crate::rollout::{plan, step};
+use crate::spec::AppSpec;
+use crate::state::command::{Actor, Admission, Applied, Command, Entry};
+use crate::state::node::{Certificate, Membership, NodeRecord};
+use crate::state::release::{ReleaseId, ReleaseRecord};
+use crate::state::rollout::{Elapsed, Phase, Rollout};
+use crate::state::{ClusterState, Genesis, Outcome};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+/// Longer than anything here takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct Cluster {
+    shared: Arc<Shared>,
+    folder: TempDir,
+    hosts: BTreeMap<NodeId, FakeHost>,
+    agents: BTreeMap<NodeId, JoinHandle<()>>,
+    leader: JoinHandle<()>,
+}
+
+struct Shared {
+    state: watch::Sender<Arc<ClusterState>>,
+    commands: Mutex<u128>,
+    /// Whether proposals and reads get through.
+    quorum: watch::Sender<bool>,
+    /// Whether reads get through, and how many were refused.
+    reads: watch::Sender<(bool, u32)>,
+    /// How long ago the last contact was, in milliseconds.
+    contact_age: AtomicU64,
+    /// Versions that fail their health check, by node.
+    sick: watch::Sender<BTreeSet<(NodeId, ReleaseVersion)>>,
+}
+
+impl Shared {
+    async fn apply(&self, actor: Actor, command: Command) -> Outcome {
+        let mut number = self.commands.lock().await;
+        *number += 1;
+        let id = CommandId::from_parts(0, *number);
+        let mut state = ClusterState::clone(&self.state.borrow());
+        let outcome = state.apply(&Entry { id, actor, at: Timestamp::UNIX_EPOCH, command });
+        assert_eq!(state.violations(), vec![]);
+        self.state.send_replace(Arc::new(state));
+        outcome
+    }
+}
+
+impl Cluster {
+    /// So many nodes, with nothing installed.
+    pub(super) async fn new(nodes: u64, spec: AppSpec) -> Self {
+        let shared = Arc::new(Shared {
+            state: watch::Sender::new(Arc::new(genesis())),
+            commands: Mutex::new(0),
+            quorum: watch::Sender::new(true),
+            reads: watch::Sender::new((true, 0)),
+            contact_age: AtomicU64::new(0),
+            sick: watch::Sender::new(BTreeSet::new()),
+        });
+        let leader = tokio::spawn(lead(Arc::clone(&shared)));
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster =
+            Self { shared, folder, hosts: BTreeMap::new(), agents: BTreeMap::new(), leader };
+        for number in 2..=nodes {
+            cluster.join(number).await;
+        }
+        cluster.push("0.1.0", &[]).await;
+        cluster.push("0.2.0", &["0.1.0"]).await;
+        cluster.apply(Command::ApplyApp { spec }).await;
+        for number in 1..=nodes {
+            cluster.hosts.insert(node(number), FakeHost::default());
+            cluster.start_agent(number);
+        }
+        cluster
+    }
+
+    /// So many nodes on 0.1.0, permanent.
+    pub(super) async fn settled(nodes: u64, spec: AppSpec) -> Self {
+        let cluster = Self::new(nodes, spec).await;
+        let rollout = cluster.start("0.1.0").await;
+        assert_eq!(cluster.end_of(rollout).await, Phase::Completed);
+        cluster
+    }
+
+    /// As `settled`, without waiting for the bake of `spec` on the way there.
+    pub(super) async fn settled_without_bake(nodes: u64, spec: AppSpec) -> Self {
+        let mut quick = spec.clone();
+        quick.upgrade.bake = Duration::ZERO;
+        let cluster = Self::settled(nodes, quick).await;
+        cluster.apply(Command::ApplyApp { spec }).await;
+        cluster
+    }
+
+    async fn join(&self, number: u64) {
+        let id = TokenId::from_parts(number, 7);
+        let token = TokenRecord {
+            id,
+            secret_hash: Digest::of(b""),
+            expires_at: Timestamp::MAX,
+            created_by: "test".to_owned(),
+            used_by: None,
+        };
+        self.apply(Command::IssueToken { token }).await;
+        self.apply(Command::AdmitNode { token: id, node: admission(number) }).await;
+    }
+
+    async fn push(&self, text: &str, hot: &[&str]) {
+        let hot: BTreeSet<_> = hot.iter().map(|text| version(text)).collect();
+        let release = ReleaseRecord {
+            id: release(text),
+            erts: None,
+            applications: vec![],
+            hot_up_from: hot.clone(),
+            hot_down_to: hot,
+            size: 1,
+            files: 1,
+            pushed_by: "test".to_owned(),
+            pushed_at: Timestamp::UNIX_EPOCH,
+        };
+        self.apply(Command::RegisterRelease { release }).await;
+    }
+
+    pub(super) async fn apply(&self, command: Command) -> Applied {
+        self.shared.apply(Actor::Operator("test".to_owned()), command).await.unwrap()
+    }
+
+    /// Plans and starts, once every node has said what it sees.
+    pub(super) async fn start(&self, text: &str) -> RolloutId {
+        self.until("every node has been observed", |state| {
+            let app = &state.apps[&app()];
+            app.instances.values().all(|instance| {
+                instance.observed.is_some() && (instance.settled.is_none() || instance.healthy == Some(true))
+            })
+        })
+        .await;
+        loop {
+            let state = Arc::clone(&self.shared.state.borrow());
+            let draft = plan::draft(&state, &app(), &version(text)).unwrap();
+            let Applied::Plan(plan) = self.apply(draft.into_command()).await else { panic!("no plan") };
+            let started = self.shared.apply(Actor::Operator("test".to_owned()), Command::StartRollout { plan });
+            // An observation may have come in between: plan again.
+            if let Ok(Applied::Rollout(rollout)) = started.await {
+                return rollout;
+            }
+        }
+    }
+
+    pub(super) async fn until(&self, what: &str, holds: impl Fn(&ClusterState) -> bool) {
+        let mut state = self.shared.state.subscribe();
+        let ended = tokio::time::timeout(PATIENCE, state.wait_for(|state| holds(state))).await;
+        assert!(ended.is_ok(), "never: {what}; {:#?}", state.borrow().rollouts);
+    }
+
+    pub(super) async fn end_of(&self, rollout: RolloutId) -> Phase {
+        self.until("terminal", |state| state.rollouts[&rollout].phase.is_terminal()).await;
+        self.rollout(rollout).phase
+    }
+
+    pub(super) fn rollout(&self, id: RolloutId) -> Rollout {
+        self.shared.state.borrow().rollouts[&id].clone()
+    }
+
+    pub(super) fn host(&self, number: u64) -> &FakeHost {
+        &self.hosts[&node(number)]
+    }
+
+    /// Waits until a scripted fault has happened.
+    pub(super) async fn fault_struck(&self, number: u64, step: FakeStep) {
+        let struck = async {
+            while self.host(number).is_scripted(step).await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, struck).await.expect("the fault never struck");
+    }
+
+    pub(super) fn start_agent(&mut self, number: u64) {
+        let host = self.hosts[&node(number)].clone();
+        let context = FakeContext {
+            node: node(number),
+            shared: Arc::clone(&self.shared),
+            host,
+            folder: self.folder.path().join(number.to_string()),
+        };
+        let agent = tokio::spawn(agent::run(Arc::new(context)));
+        self.agents.insert(node(number), agent);
+    }
+
+    /// As `kill -9` of its daemon.
+    pub(super) async fn kill_agent(&mut self, number: u64) {
+        let agent = self.agents.remove(&node(number)).unwrap();
+        agent.abort();
+        let _ = agent.await;
+    }
+
+    pub(super) fn quorum(&self, there: bool) {
+        self.shared.quorum.send_replace(there);
+    }
+
+    pub(super) fn reads(&self, there: bool) {
+        self.shared.reads.send_modify(|(open, _)| *open = there);
+    }
+
+    pub(super) async fn reads_refused(&self, times: u32) {
+        let mut reads = self.shared.reads.subscribe();
+        let refused = tokio::time::timeout(PATIENCE, reads.wait_for(|(_, refused)| *refused >= times));
+        assert!(refused.await.is_ok(), "nobody asked");
+    }
+
+    pub(super) fn contact_lost_for(&self, age: Duration) {
+        let age = u64::try_from(age.as_millis()).unwrap();
+        self.shared.contact_age.store(age, Ordering::SeqCst);
+    }
+
+    pub(super) fn sicken(&self, number: u64, text: &str) {
+        self.shared.sick.send_modify(|sick| {
+            sick.insert((node(number), version(text)));
+        });
+    }
+
+    /// What runs on a node and what is permanent there.
+    pub(super) async fn versions(&self, number: u64) -> (Option<String>, Option<String>) {
+        let running = self.host(number).running().await.map(|(version, _)| version.to_string());
+        (running, self.host(number).permanent().await.map(|version| version.to_string()))
+    }
+
+    /// Effects of installing, committing and rolling back, each with its count.
+    pub(super) async fn steps(&self, number: u64) -> BTreeMap<String, u32> {
+        let mut effects = self.host(number).effects().await;
+        effects.retain(|name, _| name.starts_with("shop-g"));
+        effects
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.leader.abort();
+        for agent in self.agents.values() {
+            agent.abort();
+        }
+    }
+}
+
+async fn lead(shared: Arc<Shared>) {
+    let (mut states, mut quorum) = (shared.state.subscribe(), shared.quorum.subscribe());
+    loop {
+        let state = states.borrow_and_update().clone();
+        let leads = *quorum.borrow_and_update();
+        let rolling = state.rollouts.values().filter(|rollout| leads && !rollout.phase.is_terminal());
+        for rollout in rolling {
+            let silence = state.nodes.keys().map(|node| (*node, Duration::ZERO)).collect();
+            let stalled = BTreeMap::new();
+            let view = View::new(&state, rollout, &silence, Elapsed::default(), &stalled).unwrap();
+            let decisions = step::step(&view).decisions;
+            if !decisions.is_empty() {
+                let command = Command::Decide { rollout: rollout.id, revision: rollout.revision, decisions };
+                let _ = shared.apply(Actor::Reconciler(node(1)), command).await;
+            }
+        }
+        tokio::select! {
+            _ = states.changed() => {}
+            _ = quorum.changed() => {}
+        }
+    }
+}
+
+struct FakeContext {
+    node: NodeId,
+    shared: Arc<Shared>,
+    host: FakeHost,
+    folder: PathBuf,
+}
+
+impl FakeContext {
+    async fn quorum(&self) -> Result<(), ContextError> {
+        if *self.shared.quorum.borrow() {
+            return Ok(());
+        }
+        // As long as a real one takes to give up.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(ContextError::NoQuorum { reason: "cut off".to_owned() })
+    }
+}
+
+#[async_trait]
+impl AgentContext for FakeContext {
+    fn node(&self) -> NodeId {
+        self.node
+    }
+
+    fn state(&self) -> watch::Receiver<Arc<ClusterState>> {
+        self.shared.state.subscribe()
+    }
+
+    async fn propose(&self, command: Command) -> Result<Outcome, ContextError> {
+        self.quorum().await?;
+        Ok(self.shared.apply(Actor::Agent(self.node), command).await)
+    }
+
+    async fn read_barrier(&self) -> Result<(), ContextError> {
+        let refused = self.shared.reads.send_if_modified(|(open, refused)| {
+            *refused += u32::from(!*open);
+            !*open
+        });
+        if refused {
+            return Err(ContextError::NoQuorum { reason: "no reads".to_owned() });
+        }
+        self.quorum().await
+    }
+
+    async fn fetch(&self, release: &ReleaseId) -> Result<StagedRelease, ContextError> {
+        let (version, manifest) = (release.version.clone(), release.manifest);
+        Ok(StagedRelease { version, manifest, tree: PathBuf::new() })
+    }
+
+    fn contact_age(&self, _now: Monotonic) -> Duration {
+        Duration::from_millis(self.shared.contact_age.load(Ordering::SeqCst))
+    }
+
+    fn open(&self, _spec: &AppSpec) -> Result<Opened, ContextError> {
+        let (sender, health) = watch::channel(Health::UNKNOWN);
+        tokio::spawn(probe(self.node, self.host.clone(), Arc::clone(&self.shared), sender));
+        Ok(Opened { driver: self.host.driver(), health })
+    }
+
+    fn host_boot(&self) -> String {
+        "boot".to_owned()
+    }
+
+    fn state_directory(&self) -> PathBuf {
+        self.folder.clone()
+    }
+}
+
+/// Healthy is whatever runs and is not declared sick.
+async fn probe(node: NodeId, host: FakeHost, shared: Arc<Shared>, sender: watch::Sender<Health>) {
+    let liveness = host.driver().liveness();
+    let mut since: Option<(Liveness, Monotonic)> = None;
+    while !sender.is_closed() {
+        let lives = liveness.borrow().clone();
+        if since.as_ref().is_none_or(|(life, _)| *life != lives) {
+            since = Some((lives, monotonic()));
+        }
+        if let (Some((version, life)), Some((_, since))) = (host.running().await, &since) {
+            let sick = shared.sick.borrow().contains(&(node, version));
+            let verdict = if sick {
+                Verdict::Unhealthy { check: "http".to_owned(), reason: "500".to_owned() }
+            } else {
+                Verdict::Healthy { since: *since }
+            };
+            sender.send_replace(Health { boot_nonce: Some(life), judged_at: monotonic(), verdict });
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn genesis() -> ClusterState {
+    let first = admission(1);
+    let first = NodeRecord {
+        id: first.id,
+        raft_id: RaftId(1),
+        name: first.name,
+        address: first.address,
+        labels: first.labels,
+        sealing_key: first.sealing_key,
+        certificates: vec![first.certificate],
+        daemon_version: first.daemon_version,
+        joined_at: Timestamp::UNIX_EPOCH,
+        membership: Membership::Present,
+    };
+    ClusterState::new(Genesis {
+        cluster: ClusterId::from_parts(1, 1),
+        certificate: String::new(),
+        sealed_key: vec![],
+        first,
+    })
+}
+
+fn admission(number: u64) -> Admission {
+    Admission {
+        id: node(number),
+        name: format!("n{number}"),
+        address: format!("127.0.0.{number}:4000").parse().unwrap(),
+        labels: BTreeMap::new(),
+        sealing_key: vec![],
+        certificate: Certificate { serial: format!("{number:02x}"), not_after: Timestamp::MAX },
+        daemon_version: "0.1.0".to_owned(),
+    }
+}
