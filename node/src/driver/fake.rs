@@ -83,7 +83,11 @@ pub struct FakeHost {
 
 impl Default for FakeHost {
     fn default() -> Self {
-        Self { inner: Arc::default(), liveness: watch::Sender::new(Liveness::Down), changes: watch::Sender::new(()) }
+        Self {
+            inner: Arc::default(),
+            liveness: watch::Sender::new(Liveness::Down),
+            changes: watch::Sender::new(()),
+        }
     }
 }
 

@@ -117,12 +117,7 @@ impl Fetch<'_> {
         Err(FetchError::Unavailable { wanted, manifest: self.manifest, asked })
     }
 
-    async fn ask_one(
-        &self,
-        peer: NodeId,
-        wanted: Wanted,
-        size: &RangeInclusive<u64>,
-    ) -> Result<(), Trouble> {
+    async fn ask_one(&self, peer: NodeId, wanted: Wanted, size: &RangeInclusive<u64>) -> Result<(), Trouble> {
         let (mut question, mut answer) = in_time(self.dialer.open(peer)).await?.map_err(unreachable)?;
         in_time(wire::write_request(&mut question, wanted)).await?.map_err(broken)?;
         match in_time(wire::read_reply(&mut answer)).await?.map_err(broken)? {

@@ -78,8 +78,7 @@ impl Cluster {
         });
         let leader = tokio::spawn(lead(Arc::clone(&shared)));
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster =
-            Self { shared, folder, hosts: BTreeMap::new(), agents: BTreeMap::new(), leader };
+        let mut cluster = Self { shared, folder, hosts: BTreeMap::new(), agents: BTreeMap::new(), leader };
         for number in 2..=nodes {
             cluster.join(number).await;
         }
@@ -156,7 +155,8 @@ impl Cluster {
             let state = Arc::clone(&self.shared.state.borrow());
             let draft = plan::draft(&state, &app(), &version(text)).unwrap();
             let Applied::Plan(plan) = self.apply(draft.into_command()).await else { panic!("no plan") };
-            let started = self.shared.apply(Actor::Operator("test".to_owned()), Command::StartRollout { plan });
+            let started =
+                self.shared.apply(Actor::Operator("test".to_owned()), Command::StartRollout { plan });
             // An observation may have come in between: plan again.
             if let Ok(Applied::Rollout(rollout)) = started.await {
                 return rollout;
@@ -166,8 +166,8 @@ impl Cluster {
 
     pub(super) async fn until(&self, what: &str, holds: impl Fn(&ClusterState) -> bool) {
         let mut state = self.shared.state.subscribe();
-        let ended = tokio::time::timeout(PATIENCE, state.wait_for(|state| holds(state))).await;
-        assert!(ended.is_ok(), "never: {what}; {:#?}", state.borrow().rollouts);
+        let ended = tokio::time::timeout(PATIENCE, state.wait_for(|state| holds(state))).await.is_ok();
+        assert!(ended, "never: {what}; {:#?}", self.shared.state.borrow().rollouts);
     }
 
     pub(super) async fn end_of(&self, rollout: RolloutId) -> Phase {
@@ -385,6 +385,8 @@ fn genesis() -> ClusterState {
         certificates: vec![first.certificate],
         daemon_version: first.daemon_version,
         joined_at: Timestamp::UNIX_EPOCH,
+        renewal: None,
+        renewed: None,
         membership: Membership::Present,
     };
     ClusterState::new(Genesis {

@@ -61,7 +61,9 @@ async fn a_crash_in_code_change_is_said_with_its_reason_and_the_node_is_back() {
     cluster.host(1).script(FakeStep::Install, Fault::Crash).await;
     let rollout = cluster.start("0.2.0").await;
     let Phase::Reverted { reason } = cluster.end_of(rollout).await else { panic!("not reverted") };
-    let HaltReason::NodeFailed { failure: Failure::Install { reason }, .. } = reason else { panic!("{reason:?}") };
+    let HaltReason::NodeFailed { failure: Failure::Install { reason }, .. } = reason else {
+        panic!("{reason:?}")
+    };
     assert!(reason.contains("the VM went away"), "{reason}");
     assert_eq!(cluster.versions(1).await, both("0.1.0"));
 }

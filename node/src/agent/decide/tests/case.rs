@@ -80,8 +80,13 @@ impl Case {
             made_by: String::new(),
             made_at: Timestamp::UNIX_EPOCH,
         };
-        let progress =
-            NodeProgress { position: 1, method: Method::Hot, touched: None, orphaned: false, step: Step::Planned };
+        let progress = NodeProgress {
+            position: 1,
+            method: Method::Hot,
+            touched: None,
+            orphaned: false,
+            step: Step::Planned,
+        };
         let rollout = Rollout {
             id: ROLLOUT,
             plan,
@@ -149,9 +154,9 @@ impl Case {
             Order::Upgrade => Phase::Rolling,
             Order::Drain => Phase::Committing { decided: false },
             Order::Commit => Phase::Committing { decided: true },
-            Order::Revert => Phase::Reverting {
-                reason: crate::state::rollout::HaltReason::Orphaned { node: node(1) },
-            },
+            Order::Revert => {
+                Phase::Reverting { reason: crate::state::rollout::HaltReason::Orphaned { node: node(1) } }
+            }
         };
         case.at(step)
     }

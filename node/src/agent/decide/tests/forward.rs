@@ -77,7 +77,11 @@ fn an_upgrade_begins_only_where_the_node_stands_on_from() {
         // Already there, by whatever crash: attached to, not installed.
         (seen(Some(("0.2.0", "a")), Some("0.1.0")), Method::Hot, "verify"),
     ] {
-        assert_eq!(Case::ordered(Order::Upgrade).by(method).sees(sight.clone()).name(), expected, "{sight:?}");
+        assert_eq!(
+            Case::ordered(Order::Upgrade).by(method).sees(sight.clone()).name(),
+            expected,
+            "{sight:?}"
+        );
     }
     assert_eq!(Case::ordered(Order::Upgrade).first().name(), "install first 1");
     let mut lost = Case::ordered(Order::Upgrade);
@@ -173,10 +177,13 @@ fn drain_answers_only_for_the_life_that_was_judged() {
     let mut case = Case::ordered(Order::Drain).verified();
     assert_eq!(case.name(), "drain");
     case.memory.drained = Some(life("a"));
-    assert_eq!(case.decide(), Action::Report {
-        generation: super::case::GENERATION,
-        report: Report::ReadyToCommit { boot_nonce: life("a") },
-    });
+    assert_eq!(
+        case.decide(),
+        Action::Report {
+            generation: super::case::GENERATION,
+            report: Report::ReadyToCommit { boot_nonce: life("a") },
+        }
+    );
     let case = Case::ordered(Order::Drain).verified().feels(Verdict::Unknown);
     assert_eq!(case.name(), "wait for Health");
     assert_eq!(Case::ordered(Order::Drain).name(), "failed VmDied", "there is no trial any more");
@@ -188,10 +195,19 @@ fn once_an_order_is_answered_one_more_look_changes_nothing() {
     for (case, expected) in [
         (Case::ordered(Order::Prepare).at(Step::Prepared { checks: vec![] }), "wait for Nothing"),
         (Case::ordered(Order::Prepare).at(Step::PrepareFailed { checks: vec![] }), "wait for Nothing"),
-        (Case::ordered(Order::Upgrade).verified().at(Step::Healthy { boot_nonce: life("a") }), "wait for Order"),
+        (
+            Case::ordered(Order::Upgrade).verified().at(Step::Healthy { boot_nonce: life("a") }),
+            "wait for Order",
+        ),
         (Case::ordered(Order::Upgrade).verified().said(failed()), "wait for Order"),
-        (Case::ordered(Order::Drain).verified().at(Step::ReadyToCommit { boot_nonce: life("a") }), "wait for Order"),
-        (Case::ordered(Order::Commit).sees(seen(Some(("0.2.0", "a")), Some("0.2.0"))).at(Step::Committed), "wait for Nothing"),
+        (
+            Case::ordered(Order::Drain).verified().at(Step::ReadyToCommit { boot_nonce: life("a") }),
+            "wait for Order",
+        ),
+        (
+            Case::ordered(Order::Commit).sees(seen(Some(("0.2.0", "a")), Some("0.2.0"))).at(Step::Committed),
+            "wait for Nothing",
+        ),
         (Case::ordered(Order::Revert).at(Step::Reverted { by: None }), "wait for Nothing"),
         (Case::idle(), "wait for Nothing"),
     ] {
