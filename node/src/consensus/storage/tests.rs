@@ -13,22 +13,12 @@ fn owner(cluster: u128, node: u128) -> Owner {
 }
 
 fn entries(indices: impl Iterator<Item = u64>, term: u64) -> Vec<Entry> {
-    indices
-        .map(|index| {
-            let mut entry = Entry::default();
-            entry.index = index;
-            entry.term = term;
-            entry.data = index.to_be_bytes().to_vec().into();
-            entry
-        })
-        .collect()
+    let data = |index: u64| index.to_be_bytes().to_vec().into();
+    indices.map(|index| Entry { index, term, data: data(index), ..Entry::default() }).collect()
 }
 
 fn hard_state(term: u64, commit: u64) -> HardState {
-    let mut state = HardState::default();
-    state.term = term;
-    state.commit = commit;
-    state
+    HardState { term, commit, ..HardState::default() }
 }
 
 fn terms(storage: &Storage) -> Vec<(u64, u64)> {

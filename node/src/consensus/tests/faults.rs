@@ -12,12 +12,8 @@ use protobuf::Message as _;
 use raft::eraftpb::{Message, MessageType};
 use std::sync::atomic::Ordering;
 
-fn message(from: u64, to: u64, kind: MessageType) -> Vec<u8> {
-    let mut message = Message::default();
-    message.from = from;
-    message.to = to;
-    message.term = 99;
-    message.set_msg_type(kind);
+fn message(from: u64, to: u64, msg_type: MessageType) -> Vec<u8> {
+    let message = Message { from, to, msg_type, term: 99, ..Message::default() };
     message.write_to_bytes().expect("it has no required fields")
 }
 

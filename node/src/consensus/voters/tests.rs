@@ -149,7 +149,7 @@ fn a_removal_that_would_leave_no_quorum_waits() {
 #[test]
 fn a_removed_leader_hands_over_first() {
     let three = input(&[1, 2, 3], &[1, 2, 3], &[]).removed(1);
-    assert_eq!(decide(&three.clone()), Decision::TransferLeadership { to: RaftId(2) });
+    assert_eq!(decide(&three), Decision::TransferLeadership { to: RaftId(2) });
     assert_eq!(decide(&three.silent(2, MINUTES_10)), Decision::TransferLeadership { to: RaftId(3) });
 }
 
