@@ -16,6 +16,7 @@ pub mod memory_network;
 mod network;
 mod options;
 mod proposer;
+pub mod quic;
 mod request;
 mod status;
 mod storage;

@@ -4,6 +4,7 @@ mod cluster;
 mod faults;
 mod keeper;
 mod ledger;
+mod over_quic;
 mod promises;
 
 use self::cluster::{Cluster, fast};

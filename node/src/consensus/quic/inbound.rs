@@ -1,0 +1,105 @@
+//! Lets in what peers send: raft messages and forwarded requests.
+
+use super::{AddressBook, MESSAGE_LIMIT};
+use crate::consensus::error::ReceiveError;
+use crate::consensus::handle::Handle;
+use crate::consensus::machine::StateMachine;
+use crate::ids::{NodeId, RaftId};
+use crate::transport::{Connection, Exchange, Handler, RecvStream, StreamError, read_frame};
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+pub(super) struct Inbound<S: StateMachine> {
+    handle: Handle<S>,
+    book: Arc<AddressBook>,
+}
+
+impl<S: StateMachine> Inbound<S> {
+    pub(super) fn new(handle: Handle<S>, book: Arc<AddressBook>) -> Self {
+        Self { handle, book }
+    }
+}
+
+#[async_trait]
+impl<S: StateMachine> Handler for Inbound<S> {
+    async fn handle(&self, peer: NodeId, connection: Connection) {
+        let Some(from) = self.book.raft_id(peer) else {
+            // A node that was admitted a moment ago comes again once this one has heard of it.
+            tracing::debug!(%peer, "no raft id is known for this node; its connection is closed");
+            return;
+        };
+        // Whatever is under way ends with the connection.
+        let mut tasks = JoinSet::new();
+        loop {
+            tokio::select! {
+                stream = connection.accept_uni() => match stream {
+                    Ok(stream) => {
+                        tasks.spawn(messages(self.handle.clone(), from, connection.clone(), stream));
+                    }
+                    Err(error) => return tracing::debug!(%from, %error, "a raft connection ended"),
+                },
+                request = connection.next_request() => match request {
+                    Ok(exchange) => {
+                        tasks.spawn(answer(self.handle.clone(), from, exchange));
+                    }
+                    Err(error) => return tracing::debug!(%from, %error, "a raft connection ended"),
+                },
+                Some(_) = tasks.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn messages<S: StateMachine>(
+    handle: Handle<S>,
+    from: RaftId,
+    connection: Connection,
+    mut stream: RecvStream,
+) {
+    loop {
+        match read_frame(&mut stream, MESSAGE_LIMIT).await {
+            Ok(Some(message)) => {
+                if let Err(error) = handle.receive(from, &message)
+                    && !goes_on(from, &error)
+                {
+                    return connection.close();
+                }
+            }
+            Ok(None) => return,
+            Err(error @ StreamError::TooLong { .. }) => {
+                tracing::warn!(%from, %error, "a raft connection is closed");
+                return connection.close();
+            }
+            Err(error) => return tracing::debug!(%from, %error, "a raft stream ended"),
+        }
+    }
+}
+
+/// Whether the peer is listened to any further.
+fn goes_on(from: RaftId, error: &ReceiveError) -> bool {
+    match error {
+        ReceiveError::WrongReceiver { .. } => {
+            tracing::debug!(%from, %error, "a raft message is dropped");
+            true
+        }
+        ReceiveError::Stopped => false,
+        ReceiveError::Malformed { .. }
+        | ReceiveError::WrongSender { .. }
+        | ReceiveError::LocalKind { .. } => {
+            tracing::warn!(%from, %error, "a raft connection is closed");
+            false
+        }
+    }
+}
+
+async fn answer<S: StateMachine>(handle: Handle<S>, from: RaftId, mut exchange: Exchange) {
+    let answered = async {
+        let request = exchange.read(MESSAGE_LIMIT).await?;
+        let reply = handle.serve_forward(request).await;
+        exchange.reply(&reply).await
+    };
+    if let Err(error) = answered.await {
+        tracing::debug!(%from, %error, "a forwarded request was not answered");
+    }
+}

@@ -1,0 +1,113 @@
+//! Writes the messages for one peer, in order, on one stream.
+
+use super::{Link, MESSAGE_LIMIT};
+use crate::ids::RaftId;
+use crate::transport::{ConnectError, Connection, Protocol, SendStream, StreamError, write_frame};
+use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
+
+/// A message above this travels on a stream of its own, so that heartbeats overtake it. Appends stay
+/// below (1 MiB and one entry), snapshots may not.
+const OWN_STREAM: usize = 2 << 20;
+
+/// Messages that wait are written together up to this much.
+const BATCH: usize = 256 << 10;
+
+/// Pauses between attempts: short enough for a peer that restarts within an election timeout.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+enum DeliveryError {
+    #[error("its address is not known here")]
+    NoAddress,
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error("the connection ended: {0}")]
+    Closed(String),
+}
+
+/// Runs until the network is dropped.
+pub(super) async fn deliver(link: Arc<Link>, to: RaftId, mut messages: Receiver<Bytes>) {
+    let mut pause = FIRST_PAUSE;
+    while let Some(first) = messages.recv().await {
+        let mut connected = false;
+        let Err(error) = write_all(&link, to, first, &mut messages, &mut connected).await else { return };
+        pause = if connected { FIRST_PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
+        tracing::debug!(%to, %error, "raft messages got lost");
+        link.report_unreachable(to);
+        tokio::time::sleep(pause).await;
+        // They are older than the pause; raft sends what still matters again.
+        while messages.try_recv().is_ok() {}
+    }
+}
+
+/// Writes until the connection fails; returns without an error once there will be no more messages.
+async fn write_all(
+    link: &Arc<Link>,
+    to: RaftId,
+    first: Bytes,
+    messages: &mut Receiver<Bytes>,
+    connected: &mut bool,
+) -> Result<(), DeliveryError> {
+    let peer = link.book.peer(to).ok_or(DeliveryError::NoAddress)?;
+    let connection = link.transport.connect(peer.node, peer.address, Protocol::Raft).await?;
+    let mut stream = connection.open_uni().await.map_err(StreamError::from)?;
+    *connected = true;
+    let mut next = Some(first);
+    while let Some(message) = next {
+        write_batch(link, to, &connection, &mut stream, message, messages).await?;
+        next = tokio::select! {
+            biased;
+            message = messages.recv() => message,
+            // Noticed while there is nothing to lose: the next message takes a new connection.
+            reason = connection.closed() => return Err(DeliveryError::Closed(reason.to_string())),
+        };
+    }
+    Ok(())
+}
+
+async fn write_batch(
+    link: &Arc<Link>,
+    to: RaftId,
+    connection: &Connection,
+    stream: &mut SendStream,
+    first: Bytes,
+    messages: &mut Receiver<Bytes>,
+) -> Result<(), DeliveryError> {
+    let mut batch = BytesMut::new();
+    let mut next = Some(first);
+    while let Some(message) = next {
+        if message.len() > OWN_STREAM {
+            tokio::spawn(write_alone(Arc::clone(link), to, connection.clone(), message));
+        } else {
+            batch.put_u32(u32::try_from(message.len()).expect("it is shorter than OWN_STREAM"));
+            batch.put(message);
+        }
+        next = if batch.len() < BATCH { messages.try_recv().ok() } else { None };
+    }
+    stream.write_all(&batch).await.map_err(StreamError::from)?;
+    Ok(())
+}
+
+async fn write_alone(link: Arc<Link>, to: RaftId, connection: Connection, message: Bytes) {
+    if message.len() > MESSAGE_LIMIT {
+        tracing::error!(%to, bytes = message.len(), "a snapshot is larger than any member accepts");
+        return;
+    }
+    let written = async {
+        let mut stream = connection.open_uni().await?;
+        write_frame(&mut stream, &message).await?;
+        // It fails only on a stream that was reset, which is what the next message finds out.
+        let _ = stream.finish();
+        Ok::<_, StreamError>(())
+    };
+    if let Err(error) = written.await {
+        tracing::debug!(%to, %error, "a snapshot got lost");
+        link.report_unreachable(to);
+    }
+}
