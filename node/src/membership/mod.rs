@@ -9,6 +9,7 @@
 mod facts;
 mod generation;
 mod link;
+mod quic;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -18,5 +19,6 @@ mod view;
 pub use facts::{AppGossip, Facts};
 pub use generation::{GenerationError, raise_generation};
 pub use link::{GossipLink, GossipSender};
+pub use quic::quic_link;
 pub use service::{Handle, Membership, MembershipError, Settings};
 pub use view::{Liveness, Member, Roster, View};

@@ -12,6 +12,7 @@ mod files;
 mod incoming;
 mod manifests;
 mod peers;
+mod quic;
 mod serve;
 mod tree;
 mod wire;
@@ -26,6 +27,7 @@ pub use error::{FetchError, PeerFailure, StoreError, Wanted};
 pub use fetch::fetch;
 pub use incoming::Writer;
 pub use peers::{Answer, Question, StorePeers};
+pub use quic::QuicPeers;
 pub use serve::{ServeError, Server};
 
 /// The store of this node. Cheap to clone.
