@@ -5,6 +5,7 @@ use crate::manifest::{Entry, EntryKind, Manifest};
 use crate::rel::{Application, Rel};
 use crate::relup::Relup;
 use crate::shape::FormatError;
+use crate::terms::MAX_BYTES;
 use crate::version::{ErtsVersion, ReleaseName, ReleaseVersion};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -139,6 +140,11 @@ fn content(
     else {
         return Ok(None);
     };
+    // The manifest may come from anybody, and what it calls a relup may be of any size.
+    if entry.size() > MAX_BYTES as u64 {
+        let source = io::ErrorKind::FileTooLarge.into();
+        return Err(ReleaseError::Content { path: path.to_owned(), source });
+    }
     read(entry).map(Some).map_err(|source| ReleaseError::Content { path: path.to_owned(), source })
 }
 

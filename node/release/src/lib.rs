@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod digest;
+pub mod hot;
 pub mod info;
 pub mod manifest;
 pub mod pointer;
@@ -12,6 +13,7 @@ pub mod releases_file;
 pub mod relup;
 mod shape;
 pub mod terms;
+pub mod verify;
 pub mod version;
 
 pub use digest::Digest;

@@ -1,6 +1,7 @@
 //! The two pointers on disk that decide which version a host boots: `releases/start_erl.data`, and the
 //! version that relx writes into `bin/NAME` itself.
 
+use crate::releases_file::Releases;
 use crate::version::{ErtsVersion, InvalidReleaseText, ReleaseVersion};
 use std::fmt;
 
@@ -88,4 +89,48 @@ pub fn script_version(script: &[u8]) -> Result<Option<ReleaseVersion>, PointerEr
     }
     let bare = text.trim_matches('"');
     bare.parse().map(Some).map_err(|source| PointerError::Version { file: "the start script", source })
+}
+
+/// The places on disk that say which version boots, and do not say the same. Each `None` says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the boot pointers disagree: RELEASES says {}, start_erl.data says {}, the start script says {}; repair the node",
+    say(.releases), say(.start_erl), say(.script)
+)]
+pub struct Disagreement {
+    /// The permanent release in `RELEASES`; none where none or several are permanent.
+    pub releases: Option<ReleaseVersion>,
+    /// What `start_erl.data` says.
+    pub start_erl: Option<ReleaseVersion>,
+    /// What the start script says; none where it follows `start_erl.data`.
+    pub script: Option<ReleaseVersion>,
+}
+
+/// The version that the host boots, if all that decides it agree. A start script without a version of its
+/// own agrees with anything; the other two must say one.
+///
+/// # Errors
+/// With what each of them says.
+pub fn agreed_version(
+    releases: &Releases,
+    start_erl: Option<&StartErl>,
+    script: Option<&ReleaseVersion>,
+) -> Result<ReleaseVersion, Disagreement> {
+    let said = Disagreement {
+        releases: releases.permanent().map(|entry| entry.version.clone()),
+        start_erl: start_erl.map(|pointer| pointer.release.clone()),
+        script: script.cloned(),
+    };
+    match (&said.releases, &said.start_erl) {
+        (Some(permanent), Some(boots))
+            if permanent == boots && said.script.as_ref().is_none_or(|script| script == boots) =>
+        {
+            Ok(boots.clone())
+        }
+        _ => Err(said),
+    }
+}
+
+fn say(version: &Option<ReleaseVersion>) -> &str {
+    version.as_ref().map_or("nothing", ReleaseVersion::as_str)
 }

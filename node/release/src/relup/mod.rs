@@ -93,11 +93,26 @@ impl Script {
     /// Every module whose processes it suspends.
     #[must_use]
     pub fn suspended_modules(&self) -> BTreeSet<&str> {
-        let suspends = self.instructions.iter().filter_map(|instruction| match instruction {
-            Instruction::Suspend(suspends) => Some(suspends),
-            _ => None,
-        });
-        suspends.flatten().map(|suspend| suspend.module.as_str()).collect()
+        let mut modules = BTreeSet::new();
+        for instruction in &self.instructions {
+            if let Instruction::Suspend(suspends) = instruction {
+                modules.extend(suspends.iter().map(|suspend| suspend.module.as_str()));
+            }
+        }
+        modules
+    }
+
+    /// The functions that it calls directly, as `module:function`: what those do, nobody can tell from
+    /// outside, so an operator should see their names.
+    #[must_use]
+    pub fn applied_functions(&self) -> BTreeSet<String> {
+        let mut functions = BTreeSet::new();
+        for instruction in &self.instructions {
+            if let Instruction::Apply { module, function } = instruction {
+                functions.insert(format!("{module}:{function}"));
+            }
+        }
+        functions
     }
 }
 

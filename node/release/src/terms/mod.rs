@@ -9,6 +9,7 @@ mod write;
 use std::borrow::Cow;
 
 pub use parse::{Problem, TermError, consult, consult_one};
+pub use source::MAX_BYTES;
 pub use write::to_file;
 
 /// An Erlang term, as far as text can hold one: no pids, ports or references.

@@ -4,7 +4,7 @@ use super::parse::{Problem, TermError};
 use std::borrow::Cow;
 
 /// The largest file that is read. Real relups of hundreds of modules stay below 200 kB.
-pub(super) const MAX_BYTES: usize = 2 * 1024 * 1024;
+pub const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// The tokenizer walks from the start of a quoted text to each of its escapes, so time grows with
 /// length times escapes: 2 MiB times 4,096 is 8 GiB of `memchr`, below a second. Real files have
