@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 #![allow(unreachable_pub, reason = "a module of several test binaries")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use async_trait::async_trait;
 use relupd::driver::erlang::{ErlangDriver, ErlangSettings, Patience};

@@ -21,12 +21,16 @@ impl ErlangDriver {
             reason: "there is no version to come from".to_owned(),
             remedy: "use the method `first`".to_owned(),
         })?;
-        let observed = self.observation().await?;
-        if is_trial_or_clean(&observed) && running_version(&observed) == Some(&transition.to) {
-            return Ok(());
+        // One that was begun before is waited for: until it ends, the release handler answers nobody.
+        let begun = self.vm.knows(&transition.operation).await.map_err(|error| from_link(WHAT, error))?;
+        if !begun {
+            let observed = self.observation().await?;
+            if is_trial_or_clean(&observed) && running_version(&observed) == Some(&transition.to) {
+                return Ok(());
+            }
+            expect(WHAT, &observed, from, &transition.operation)?;
+            self.expect_relup(WHAT, from, &transition.to).await?;
         }
-        expect(WHAT, &observed, from, &transition.operation)?;
-        self.expect_relup(WHAT, from, &transition.to).await?;
         self.relup(WHAT, &transition.operation, &transition.to).await?;
         let after = self.observation().await?;
         if running_version(&after) == Some(&transition.to) && is_trial_or_clean(&after) {

@@ -146,7 +146,7 @@ pub(super) fn unplace(layout: &Layout, book: &Book, name: &ReleaseName) -> Resul
 }
 
 pub(super) fn remove_all(directories: &[String]) -> Result<(), At> {
-    directories.iter().map(Path::new).try_for_each(|path| remove_tree(path))
+    directories.iter().map(Path::new).try_for_each(remove_tree)
 }
 
 /// Removes a directory; its name goes first and in one step, so that a half removed directory is never

@@ -22,8 +22,8 @@ mod term;
 mod vm;
 
 use crate::driver::{
-    Check, DriverError, Liveness, Method, Observation, ReleaseDriver, Rung, Running, StagedRelease,
-    Transition,
+    Check, Condition, DriverError, Liveness, Method, Observation, ReleaseDriver, Rung, Running,
+    StagedRelease, Transition,
 };
 use crate::ids::{AppName, BootNonce, ReleaseName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState};
@@ -221,7 +221,11 @@ fn from_link(what: &'static str, error: LinkError) -> DriverError {
 #[async_trait]
 impl ReleaseDriver for ErlangDriver {
     async fn observe(&self) -> Result<Observation, DriverError> {
-        self.observation().await
+        let turn = self.turn.try_lock();
+        let observed = self.observation().await?;
+        // The sources are looked at one after the other: what does not fit together while a step is at
+        // work says nothing.
+        Ok(if turn.is_err() && !is_orderly(&observed) { unsettled(observed) } else { observed })
     }
 
     async fn place(&self, release: &StagedRelease) -> Result<(), DriverError> {
@@ -284,6 +288,31 @@ impl ReleaseDriver for ErlangDriver {
 
     fn liveness(&self) -> watch::Receiver<Liveness> {
         self.link.liveness()
+    }
+}
+
+/// Whether the sources agree.
+fn is_orderly(observation: &Observation) -> bool {
+    match observation.condition {
+        Condition::Absent
+        | Condition::Clean
+        | Condition::Trial
+        | Condition::Stopped
+        | Condition::Debris { .. }
+        | Condition::Unknown { .. } => true,
+        Condition::HalfEnvironment { .. }
+        | Condition::TornPointers { .. }
+        | Condition::HandlerLies { .. }
+        | Condition::MixedCode { .. } => false,
+    }
+}
+
+fn unsettled(observation: Observation) -> Observation {
+    let reason = format!("a step is at work: {:?}", observation.condition);
+    Observation {
+        running: Running::Unknown { reason: reason.clone() },
+        condition: Condition::Unknown { reason },
+        ..observation
     }
 }
 

@@ -196,12 +196,11 @@ fn loaded_version(
 /// point of no return has already changed them, and the environment with them.
 fn foreign_environment(disk: &Disk, vm: &VmView, version: &ReleaseVersion) -> Option<String> {
     let BookFile::Read(book) = &disk.book else { return None };
-    let foreign = book.entry(version)?.applications.iter().find_map(|(name, expected)| {
+    book.entry(version)?.applications.iter().find_map(|(name, expected)| {
         let claimed = vm.applications.get(name.as_str())?;
         (claimed != expected.as_str())
             .then(|| format!("{name} has the code of {expected} and the environment of {claimed}"))
-    });
-    foreign
+    })
 }
 
 fn handler_lie(
@@ -220,3 +219,6 @@ fn handler_lie(
     (expected != Some(version.as_str()) && !by_restart)
         .then(|| format!("it believes that {} runs, the code is {version}", expected.unwrap_or("nothing")))
 }
+
+#[cfg(test)]
+mod tests;

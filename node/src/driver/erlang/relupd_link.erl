@@ -66,7 +66,7 @@ keep(State = #{path := Path, nonce := Nonce, dialler := Dialler}) ->
             keep(State)
     end.
 
-%% An operation runs once under its id; whoever asks again gets the same result.
+%% An operation runs once under its id; whoever asks for it again gets the same result.
 run(Operation, Fun, Client, State = #{operations := Operations}) ->
     case Operations of
         #{Operation := {running, Worker, Clients}} ->
@@ -100,7 +100,7 @@ worker_down(Worker, Reason, State = #{operations := Operations}) ->
 
 result(Operation, #{operations := Operations}) ->
     case Operations of
-        #{Operation := {done, Result}} -> {ok, {done, Result}};
+        #{Operation := {done, _Result}} -> {ok, done};
         #{Operation := {running, _, _}} -> {ok, running};
         #{} -> {ok, unknown}
     end.

@@ -154,6 +154,17 @@ impl Vm {
         parsed.ok_or_else(|| malformed("unanswering", &answer))
     }
 
+    /// Whether this life of the VM has begun the operation, and perhaps ended it.
+    pub(super) async fn knows(&self, operation: &str) -> Result<bool, LinkError> {
+        let request = tuple(vec![atom("result"), super::term::binary(operation.as_bytes())]);
+        let answer = self.query(request).await?;
+        match as_atom(&answer) {
+            Some("unknown") => Ok(false),
+            Some("running" | "done") => Ok(true),
+            Some(_) | None => Err(malformed("result", &answer)),
+        }
+    }
+
     /// Installs `to`; answers from which version.
     pub(super) async fn install(
         &self,
