@@ -40,7 +40,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, ConfigError>
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let system = rustix::system::uname();
     let hostname = system.nodename().to_string_lossy();
-    let settings = parse(&text, &hostname, overrides)
+    let settings = parse(&text, &hostname, &overrides.absolute())
         .map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })?;
     if let Some(interface) = &settings.interface
         && !Path::new("/sys/class/net").join(interface).exists()

@@ -86,3 +86,14 @@ pub struct Overrides {
     /// For `run_dir`.
     pub run_dir: Option<PathBuf>,
 }
+
+impl Overrides {
+    /// As meant by somebody who stands in this process's directory.
+    pub(super) fn absolute(&self) -> Self {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Self {
+            state_dir: self.state_dir.as_ref().map(absolute),
+            run_dir: self.run_dir.as_ref().map(absolute),
+        }
+    }
+}

@@ -4,12 +4,11 @@
 
 mod book;
 mod log;
-mod process;
 
+use super::process::{self, Identity, Process};
 use super::{Launch, Service, ServiceError, ServiceState, user};
 use async_trait::async_trait;
 use book::{Book, Record, Stage};
-use process::{Identity, Process};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;

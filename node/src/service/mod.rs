@@ -2,6 +2,8 @@
 //! child processes. Either way the app outlives the daemon.
 
 pub mod child;
+mod process;
+pub mod systemd;
 pub(crate) mod user;
 
 use async_trait::async_trait;
