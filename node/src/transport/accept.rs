@@ -15,11 +15,15 @@ use quinn::{ConnectionError, Endpoint, Incoming};
 use relupd_proto::peer::v1::Hello;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Handshakes under way at once. Whoever floods the port with them delays new peers, not the
 /// connections that there are.
 const HANDSHAKES: usize = 128;
+/// From this many on, callers must first prove that they receive at the address they send from.
+const HANDSHAKES_UNPROVED: usize = 64;
+/// Hosts that join at once. They are strangers until their token is checked.
+const JOINERS: usize = 32;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves one protocol.
@@ -30,15 +34,25 @@ pub trait Handler: Send + Sync + 'static {
     async fn handle(&self, peer: NodeId, connection: Connection);
 }
 
-#[derive(Default)]
 pub(super) struct Handlers {
     gossip: OnceLock<Arc<dyn Handler>>,
     raft: OnceLock<Arc<dyn Handler>>,
     store: OnceLock<Arc<dyn Handler>>,
     join: OnceLock<Arc<dyn Admission>>,
+    joiners: Arc<Semaphore>,
 }
 
 impl Handlers {
+    pub(super) fn new() -> Self {
+        Self {
+            gossip: OnceLock::new(),
+            raft: OnceLock::new(),
+            store: OnceLock::new(),
+            join: OnceLock::new(),
+            joiners: Arc::new(Semaphore::new(JOINERS)),
+        }
+    }
+
     pub(super) fn register(&self, protocol: Protocol, handler: Arc<dyn Handler>) {
         let place = match protocol {
             Protocol::Gossip => &self.gossip,
@@ -73,6 +87,12 @@ pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
             incoming.refuse();
             continue;
         };
+        let crowded = handshakes.available_permits() < HANDSHAKES - HANDSHAKES_UNPROVED;
+        if crowded && incoming.may_retry() {
+            // It comes back with a token, or it was never there.
+            let _ = incoming.retry();
+            continue;
+        }
         let address = incoming.remote_address();
         let task = Arc::clone(&shared);
         shared.tasks.spawn(async move {
@@ -91,14 +111,14 @@ pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
 /// An admitted caller and who serves it.
 enum Service {
     Peer { handler: Arc<dyn Handler>, connection: Connection },
-    Joiner { admission: Arc<dyn Admission>, quic: quinn::Connection },
+    Joiner { admission: Arc<dyn Admission>, quic: quinn::Connection, _permit: OwnedSemaphorePermit },
 }
 
 impl Service {
     async fn run(self) {
         match self {
             Self::Peer { handler, connection } => handler.handle(connection.node(), connection).await,
-            Self::Joiner { admission, quic } => join::serve(&*admission, quic).await,
+            Self::Joiner { admission, quic, _permit } => join::serve(&*admission, quic).await,
         }
     }
 }
@@ -127,10 +147,13 @@ impl Shared {
     }
 
     fn greet_joiner(&self, quic: quinn::Connection) -> Option<Service> {
-        match self.handlers.join.get().cloned() {
-            Some(admission) => Some(Service::Joiner { admission, quic }),
-            None => self.refuse(&quic, Protocol::Join, CloseCode::NotServed),
-        }
+        let Some(admission) = self.handlers.join.get().cloned() else {
+            return self.refuse(&quic, Protocol::Join, CloseCode::NotServed);
+        };
+        let Ok(permit) = Arc::clone(&self.handlers.joiners).try_acquire_owned() else {
+            return self.refuse(&quic, Protocol::Join, CloseCode::Busy);
+        };
+        Some(Service::Joiner { admission, quic, _permit: permit })
     }
 
     /// The handshake has verified whatever certificate there is; this demands that there is one,

@@ -29,6 +29,8 @@ const INITIAL_ROUND_TRIP: Duration = Duration::from_millis(50);
 /// Raft and gossip use a stream for each message: many may be under way at once.
 const MESSAGES_IN_FLIGHT: u32 = 4096;
 const REQUESTS_IN_FLIGHT: u32 = 256;
+/// What one connection may make us keep in memory before a handler reads it.
+const RECEIVE_WINDOW: u32 = 16 << 20;
 /// How long peers may take to hear that we go.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -65,7 +67,7 @@ impl Transport {
             endpoint: ArcSwapOption::from_pointee(endpoint.clone()),
             outgoing: Outgoing::new(&credentials),
             credentials,
-            handlers: Handlers::default(),
+            handlers: Handlers::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             address,
@@ -170,6 +172,7 @@ fn transport_config() -> TransportConfig {
         .initial_rtt(INITIAL_ROUND_TRIP)
         .max_concurrent_uni_streams(VarInt::from_u32(MESSAGES_IN_FLIGHT))
         .max_concurrent_bidi_streams(VarInt::from_u32(REQUESTS_IN_FLIGHT))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .datagram_receive_buffer_size(None);
     config
 }

@@ -148,6 +148,7 @@ pub(super) enum CloseCode {
     NotANode,
     Revoked,
     Expired,
+    Busy,
 }
 
 impl CloseCode {
@@ -160,6 +161,7 @@ impl CloseCode {
             Self::NotANode => 4,
             Self::Revoked => 5,
             Self::Expired => 6,
+            Self::Busy => 7,
         })
     }
 
@@ -172,6 +174,7 @@ impl CloseCode {
             Self::NotANode => "this protocol is for nodes only",
             Self::Revoked => "the certificate is revoked",
             Self::Expired => "the certificate expired",
+            Self::Busy => "too many hosts join at once, try again in a moment",
         }
     }
 

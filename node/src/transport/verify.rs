@@ -3,20 +3,45 @@
 
 use super::PeerRefusal;
 use super::credentials::Credentials;
-use super::tls::{SIGNATURES, node_of_server_name, provider};
+use super::tls::{node_of_server_name, provider};
 use crate::identity::{PeerIdentity, api_server_name};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::verify_tls13_signature;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerIncompatible,
-    SignatureScheme,
-};
+use rustls::{CertificateError, DistinguishedName, Error, OtherError, SignatureScheme};
 use std::sync::Arc;
+
+/// The part that every verifier has in common: signatures are Ed25519 in TLS 1.3, or nothing.
+macro_rules! signatures_of_tls13 {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &rustls::pki_types::CertificateDer<'_>,
+            _: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic))
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &rustls::pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let algorithms = $crate::transport::tls::provider().signature_verification_algorithms;
+            rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            $crate::transport::tls::SIGNATURES.to_vec()
+        }
+    };
+}
+pub(super) use signatures_of_tls13;
 
 /// Judges clients.
 #[derive(Debug)]
@@ -56,27 +81,7 @@ impl ClientCertVerifier for Clients {
         Ok(verified)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        SIGNATURES.to_vec()
-    }
+    signatures_of_tls13!();
 }
 
 impl ServerCertVerifier for Servers {
@@ -103,27 +108,7 @@ impl ServerCertVerifier for Servers {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        SIGNATURES.to_vec()
-    }
+    signatures_of_tls13!();
 }
 
 impl Servers {
@@ -159,18 +144,6 @@ impl ResolvesClientCert for Ours {
     fn has_certs(&self) -> bool {
         true
     }
-}
-
-pub(super) fn verify_signature(
-    message: &[u8],
-    certificate: &CertificateDer<'_>,
-    signature: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, Error> {
-    verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-}
-
-pub(super) const fn only_tls13() -> Error {
-    Error::PeerIncompatible(PeerIncompatible::Tls13RequiredForQuic)
 }
 
 /// What the peer is told is an alert: revoked, or that the handshake failed. The whole reason is

@@ -1,26 +1,20 @@
 //! The joining side. The token's secret leaves this host only to a server whose chain ends in the
 //! CA that the token names.
 
+use super::verify::ByDigest;
 use super::{Admitted, JOIN_TIMEOUT, JoinRequest, MESSAGE_LIMIT, wire};
-use crate::identity::{
-    Candidate, InvalidMembership, JoinToken, KeyError, NodeIdentity, PeerIdentity, certificate_digest,
-};
+use crate::identity::{Candidate, InvalidMembership, JoinToken, KeyError, NodeIdentity, certificate_digest};
 use crate::transport::bind::{BindError, Binding};
 use crate::transport::endpoint::{client_config, endpoint};
 use crate::transport::frame::read_message;
-use crate::transport::tls::{SIGNATURES, client_builder, harden, provider};
-use crate::transport::verify::{OTHER_ERROR, only_tls13, verify_signature};
+use crate::transport::tls::{client_builder, harden};
+use crate::transport::verify::OTHER_ERROR;
 use crate::transport::{Protocol, StreamError};
 use prost::Message;
 use quinn::{ConnectionError, Endpoint, EndpointConfig};
 use relupd_proto::peer::v1::JoinRefusal;
 use relupd_proto::peer::v1::JoinReply;
 use relupd_proto::peer::v1::join_reply::Outcome;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -199,72 +193,9 @@ fn end_of(quic: &quinn::Connection, error: &StreamError) -> String {
 const SERVER_NAME: &str = "relupd.internal";
 
 fn config(token: &JoinToken) -> quinn::ClientConfig {
-    let verifier = Arc::new(ByDigest { token: token.clone() });
+    let verifier = Arc::new(ByDigest::of(token));
     let mut config =
         harden(client_builder().with_custom_certificate_verifier(verifier).with_no_client_auth());
     config.alpn_protocols = vec![Protocol::Join.alpn().into()];
     client_config(config)
-}
-
-/// Accepts a node of the token's cluster whose chain ends in the CA with the token's digest.
-#[derive(Debug)]
-struct ByDigest {
-    token: JoinToken,
-}
-
-/// Why the seed is not whom the token means.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "it does not belong to the cluster that the token is of (cluster {0}): another cluster answers there, or the token is old"
-)]
-struct OtherCluster(crate::ids::ClusterId);
-
-impl ServerCertVerifier for ByDigest {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let foreign = || Error::Other(OtherError(Arc::new(OtherCluster(self.token.cluster))));
-        let ca = intermediates
-            .iter()
-            .find(|certificate| certificate_digest(certificate) == self.token.ca_digest)
-            .ok_or_else(foreign)?;
-        let mut roots = RootCertStore::empty();
-        roots.add(ca.clone().into_owned())?;
-        let algorithms = provider().signature_verification_algorithms.all;
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(&certificate, &roots, intermediates, now, algorithms)?;
-        match PeerIdentity::from_certificate(end_entity) {
-            Ok((PeerIdentity::Node { cluster, .. }, _)) if cluster == self.token.cluster => {
-                Ok(ServerCertVerified::assertion())
-            }
-            Ok(_) | Err(_) => Err(foreign()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        SIGNATURES.to_vec()
-    }
 }

@@ -3,6 +3,7 @@
 
 mod client;
 mod server;
+mod verify;
 mod wire;
 
 pub use client::{Applicant, JoinFailure, join};

@@ -4,7 +4,7 @@ use super::{Admission, JOIN_TIMEOUT, JoinError, MESSAGE_LIMIT, wire};
 use crate::transport::StreamError;
 use crate::transport::frame::read_message;
 use prost::Message;
-use quinn::SendStream;
+use quinn::{SendStream, VarInt};
 use relupd_proto::peer::v1::JoinRequest;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(in crate::transport) async fn serve(admission: &dyn Admission, quic: quinn::Connection) {
     let address = quic.remote_address();
+    // A stranger gets room for its one request.
+    quic.set_max_concurrent_uni_streams(VarInt::from_u32(0));
+    quic.set_max_concurrent_bi_streams(VarInt::from_u32(1));
     let exchange = async {
         let (reply, request) = tokio::time::timeout(REQUEST_TIMEOUT, read(&quic))
             .await

@@ -1,6 +1,7 @@
 //! Real endpoints on loopback addresses. What one test needs of a cluster is made by [`Cluster`].
 
 mod admission;
+mod api;
 mod connections;
 mod joining;
 mod outbox;
