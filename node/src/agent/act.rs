@@ -316,6 +316,7 @@ impl Worker {
             Ok(()) => {
                 self.backoff.succeeded(Kind::Prove);
                 self.memory.judge_afresh(monotonic());
+                self.context.prompt_health(&self.app);
                 let progress = TrialProgress::Verified { boot_nonce: life.clone() };
                 let trial = Trial { progress, ..trial.clone() };
                 self.remember(LedgerEntry { trial: Some(trial), ..self.entry.clone() }).await;

@@ -15,13 +15,13 @@ mod worker;
 
 use crate::clock::Monotonic;
 use crate::driver::{ReleaseDriver, StagedRelease};
+use crate::health::Health;
 use crate::ids::{AppName, NodeId};
 use crate::spec::AppSpec;
 use crate::state::command::Command;
 use crate::state::release::ReleaseId;
 use crate::state::{ClusterState, Outcome};
 use async_trait::async_trait;
-use health::Health;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,6 +78,10 @@ pub trait AgentContext: Send + Sync + 'static {
     /// The driver and the health checks of an app, with the node's own values filled in. Called again
     /// when the spec changes; what was opened before is dropped first.
     fn open(&self, spec: &AppSpec) -> Result<Opened, ContextError>;
+
+    /// Asks for a round of health checks now, because a new version has just been proved; without it
+    /// the next round comes at its usual time.
+    fn prompt_health(&self, _app: &AppName) {}
 
     /// Identifies this boot of the host.
     fn host_boot(&self) -> String;

@@ -6,13 +6,13 @@
 use super::act::Hands;
 use super::backoff::{Backoff, Kind};
 use super::decide::{Action, Input, decide};
-use super::health::Health;
 use super::ledger::{LedgerEntry, TrialProgress};
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::memory::Memory;
 use super::{AgentContext, Opened};
 use crate::clock::{Monotonic, monotonic};
 use crate::driver::{Liveness, Observation};
+use crate::health::Health;
 use crate::ids::{AppName, Generation};
 use crate::spec::AppSpec;
 use crate::state::ClusterState;

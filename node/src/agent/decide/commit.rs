@@ -3,9 +3,9 @@
 
 use super::order::Ordered;
 use super::{Action, Input, WaitingFor, known, torn, up, wait};
-use crate::agent::health::Verdict;
 use crate::agent::ledger::{Trial, TrialProgress};
 use crate::driver::{Method, Observation, Running};
+use crate::health::Verdict;
 use crate::ids::BootNonce;
 use crate::state::command::Report;
 use crate::state::rollout::Failure;

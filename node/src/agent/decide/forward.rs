@@ -3,9 +3,9 @@
 
 use super::order::Ordered;
 use super::{Action, Input, WaitingFor, describe, known, torn, up, wait};
-use crate::agent::health::Verdict;
 use crate::agent::ledger::{Trial, TrialProgress};
 use crate::driver::{Liveness, Method, Observation, Running};
+use crate::health::Verdict;
 use crate::ids::BootNonce;
 use crate::state::app::Order;
 use crate::state::command::Report;

@@ -12,11 +12,11 @@ mod revert;
 #[cfg(test)]
 mod tests;
 
-use super::health::Health;
 use super::ledger::{Ladder, LedgerEntry, Trial};
 use super::memory::Memory;
 use crate::clock::Monotonic;
 use crate::driver::{Condition, Liveness, Observation, Rung, Running, Transition};
+use crate::health::Health;
 use crate::ids::{BootNonce, Generation, NodeId, ReleaseVersion, RolloutId};
 use crate::state::app::{App, Instance};
 use crate::state::command::{OrphanOutcome, Report};

@@ -2,11 +2,11 @@
 //! can be killed and started again on their hosts.
 
 use super::data::{app, node, release, version};
-use crate::agent::health::{Health, Verdict};
 use crate::agent::{self, AgentContext, ContextError, Opened};
 use crate::clock::{Monotonic, monotonic};
 use crate::driver::fake::{FakeHost, Step as FakeStep};
 use crate::driver::{Liveness, ReleaseDriver, StagedRelease};
+use crate::health::{Health, Verdict};
 use crate::identity::token::TokenRecord;
 use crate::ids::{ClusterId, CommandId, Digest, NodeId, RaftId, ReleaseVersion, RolloutId, TokenId};
 use crate::rollout::view::View;

@@ -1,12 +1,12 @@
 //! One situation, built up from the usual one.
 
 use crate::agent::decide::{Action, Input, decide};
-use crate::agent::health::{Health, Verdict};
 use crate::agent::ledger::{LedgerEntry, Trial, TrialProgress};
 use crate::agent::memory::Memory;
 use crate::agent::tests::data::{app, life, node, release, spec, version};
 use crate::clock::Monotonic;
 use crate::driver::{Condition, Liveness, Method, Observation, Running};
+use crate::health::{Health, Verdict};
 use crate::ids::{Generation, PlanId, RolloutId};
 use crate::state::app::{App, Assignment, Instance, Order};
 use crate::state::command::Report;

@@ -1,9 +1,9 @@
 use super::case::{Case, ROLLOUT, healthy, seen, torn, unhealthy};
 use crate::agent::decide::{Action, Authority};
-use crate::agent::health::Verdict;
 use crate::agent::ledger::{Ladder, LedgerEntry, Orphan as OrphanNote, TrialProgress, WayBack};
 use crate::agent::tests::data::life;
 use crate::driver::{Condition, Liveness, Method, Observation, Rung, Running};
+use crate::health::Verdict;
 use crate::spec::Orphan;
 use crate::state::app::Order;
 use crate::state::command::{OrphanOutcome, Report};
