@@ -1,12 +1,27 @@
 //! Arguments, then one of two lives: the daemon's, or the app's that `launch` becomes.
 
 use clap::{Parser, Subcommand};
+use relupd::config::{self, Overrides};
 use relupd::driver::erlang::launch::{self, LaunchArgs};
+use relupd::{daemon, telemetry};
 use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
 #[command(name = "relupd", version, about = "Rolls Erlang and Elixir releases over bare-metal hosts, hot")]
 struct Arguments {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Where the state is kept, instead of what the configuration says
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where sockets and trials are kept, instead of what the configuration says
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -17,9 +32,39 @@ enum Command {
     Launch(LaunchArgs),
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    match Arguments::parse().command {
-        Some(Command::Launch(args)) => match launch::launch(&args)? {},
-        None => Ok(()),
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Some(Command::Launch(ref args)) => {
+            launch::launch(args).map(|never| match never {}).map_err(Into::into)
+        }
+        None => run_daemon(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relupd: {}", daemon::chain(&*error));
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run_daemon(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let overrides = Overrides { state_dir: arguments.state_dir, run_dir: arguments.run_dir };
+    let settings = config::load(&arguments.config, &overrides)?;
+    telemetry::logging::init(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stopping = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stopping.cancel();
+        });
+        Ok(daemon::run(settings, stop).await?)
+    })
 }

@@ -1,6 +1,189 @@
 //! The only wiring: builds each service, hands out handles, orders the shutdown.
 
+mod addresses;
+mod admission;
+mod agent_context;
+mod announce;
+mod authority;
 pub mod cluster;
-mod gossip_link;
-mod raft_link;
+mod contact;
+mod control;
+mod member;
+mod outside;
+mod releases;
 mod replicated;
+mod upkeep;
+
+use crate::api::{self, ServeError};
+use crate::config::Settings;
+use crate::identity::{DirectoryError, IdentityDirectory, KeyError, Stored};
+use crate::telemetry::{Metrics, serve as metrics_server};
+use crate::transport::{BindError, api_server_config};
+use control::Control;
+use member::{Member, StartError};
+use outside::{Outside, new_candidate};
+use std::error::Error;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The daemon did not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A directory cannot be made.
+    #[error("cannot make {path}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory")]
+    State(#[from] DirectoryError),
+    /// This host has no key.
+    #[error("cannot make this host's key")]
+    Key(#[from] KeyError),
+    /// It could not go on as the member that it is.
+    #[error("cannot go on as a member of the cluster")]
+    Member(#[source] Box<dyn Error + Send + Sync>),
+    /// The API cannot be served.
+    #[error("cannot serve the API")]
+    Api(#[from] ServeError),
+    /// The API's port cannot be had.
+    #[error("cannot serve the API")]
+    Bind(#[from] BindError),
+    /// The API's port cannot be listened on.
+    #[error("cannot serve the API")]
+    Listener(#[source] io::Error),
+    /// The figures cannot be served.
+    #[error("cannot serve metrics")]
+    Metrics(#[from] metrics_server::MetricsError),
+    /// Consensus has failed; what was promised to others may no longer hold here.
+    #[error("consensus has failed; see the log for why")]
+    Failed,
+}
+
+/// Runs the daemon until `stop`, or until it must not go on.
+///
+/// # Errors
+/// Why it did not start, or had to stop. Apps are not touched either way.
+pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), DaemonError> {
+    let settings = Arc::new(settings);
+    make_directory(&settings.run_dir, 0o711)?;
+    let directory = IdentityDirectory::open(&settings.state_dir)?;
+    let stored = directory.load(&settings.node_name)?;
+    let failed = CancellationToken::new();
+    let metrics = Metrics::new();
+    let (candidate, identity) = match stored {
+        Stored::Empty => {
+            let candidate = new_candidate(&settings.node_name)?;
+            directory.store_candidate(&candidate)?;
+            (candidate, None)
+        }
+        Stored::Candidate(candidate) => (candidate, None),
+        Stored::Member(identity) => (identity.clone().into_candidate(), Some(identity)),
+    };
+    let outside = Outside {
+        settings: Arc::clone(&settings),
+        directory: Arc::new(directory),
+        candidate,
+        failed: failed.clone(),
+        metrics: metrics.clone(),
+    };
+    let member = match identity {
+        Some(identity) => Some(Arc::new(outside.resume(identity).await.map_err(boxed)?)),
+        None => None,
+    };
+    serve(outside, member, metrics, stop, failed).await
+}
+
+async fn serve(
+    outside: Outside,
+    member: Option<Arc<Member>>,
+    metrics: Metrics,
+    stop: CancellationToken,
+    failed: CancellationToken,
+) -> Result<(), DaemonError> {
+    let settings = Arc::clone(&outside.settings);
+    let ending = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let (member, members) = watch::channel(member);
+    let socket = api::bind_unix(&settings.api_socket)?;
+    let remote = outside.binding();
+    let control = Arc::new(Control::new(outside, member));
+    if let Some(address) = settings.metrics {
+        let listener = metrics_server::bind(address).await?;
+        tasks.spawn(metrics_server::serve(listener, metrics.clone(), ending.clone()));
+    }
+    tasks.spawn(api::serve_unix(socket, control.clone(), ending.clone()));
+    let ready = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    if let Err(error) = ready {
+        tracing::debug!(%error, "nobody to tell that the daemon is ready");
+    }
+    tracing::info!(node = %settings.node_name, socket = %settings.api_socket.display(), "ready");
+
+    let mut members = members;
+    let joined = async {
+        // The API's TCP port opens with membership: before that there is no certificate to show.
+        let Ok(member) = members.wait_for(Option::is_some).await.map(|member| member.clone()) else {
+            return Ok(());
+        };
+        let Some(member) = member else { return Ok(()) };
+        let listener = remote.tcp()?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(DaemonError::Listener)?;
+        let (tls_sender, tls) = watch::channel(api_server_config(member.transport.credentials()));
+        tasks.spawn(api::serve_tls(listener, tls, control.clone(), ending.clone()));
+        tasks.spawn(observe(Arc::clone(&member), metrics));
+        // Certificates are read from the credentials at each handshake; the sender only has to live.
+        ending.cancelled().await;
+        drop(tls_sender);
+        Ok::<(), DaemonError>(())
+    };
+    let outcome = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        () = failed.cancelled() => Err(DaemonError::Failed),
+        Err(error) = joined => Err(error),
+    };
+    tracing::info!("stopping; apps run on");
+    ending.cancel();
+    tasks.close();
+    let member = members.borrow_and_update().clone();
+    if let Some(member) = member {
+        member.shutdown().await;
+    }
+    tasks.wait().await;
+    outcome
+}
+
+/// Keeps the figures up to date.
+async fn observe(member: Arc<Member>, metrics: Metrics) {
+    let mut states = member.cluster.states();
+    loop {
+        metrics.count_rollouts(&states.borrow_and_update());
+        if states.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn make_directory(path: &Path, mode: u32) -> Result<(), DaemonError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|source| DaemonError::Directory { path: path.to_owned(), source })
+}
+
+fn boxed(error: StartError) -> DaemonError {
+    DaemonError::Member(Box::new(error))
+}
+
+/// An error with all of its causes, for a place that can carry only one text.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -21,9 +21,8 @@ impl StateMachine for Replicated {
     type View = Arc<ClusterState>;
     type Outcome = Outcome;
 
-    /// An entry that cannot be read is committed all the same, so the others apply it; going on without
-    /// it would make this node's state another one than theirs (S8). The error ends the member, and
-    /// with it the daemon.
+    /// An entry that cannot be read ends the member: it is committed, so the others apply it, and going
+    /// on without it would make this node's state another one than theirs (S8).
     fn apply(&mut self, _index: u64, bytes: &[u8]) -> Result<Outcome, MachineError> {
         let entry = Entry::decode(bytes)?;
         Ok(Arc::make_mut(&mut self.state).apply(&entry))

@@ -82,7 +82,9 @@ pub enum InvalidMembership {
 }
 
 impl NodeIdentity {
-    pub(super) fn into_candidate(self) -> Candidate {
+    /// The node without its membership.
+    #[must_use]
+    pub fn into_candidate(self) -> Candidate {
         let Self { node, name, key, sealing, .. } = self;
         Candidate { node, name, key, sealing }
     }

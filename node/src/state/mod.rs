@@ -123,24 +123,34 @@ impl ClusterState {
     #[must_use]
     pub fn new(genesis: Genesis) -> Self {
         let Genesis { cluster, certificate, sealed_key, first } = genesis;
-        let raft_id = first.raft_id.0 + 1;
+        let mut state = Self::awaited(cluster);
+        state.next.raft_id = first.raft_id.0 + 1;
+        state.authority.certificate = certificate;
+        state.authority.sealed_keys.insert(first.id, sealed_key);
+        state.nodes.insert(first.id, first);
+        state
+    }
+
+    /// What a node knows before the leader has sent it the state: which cluster, and nothing else.
+    #[must_use]
+    pub fn awaited(cluster: ClusterId) -> Self {
         Self {
             cluster,
             authority: Authority {
-                certificate,
-                sealed_keys: BTreeMap::from([(first.id, sealed_key)]),
+                certificate: String::new(),
+                sealed_keys: BTreeMap::new(),
                 revoked: BTreeSet::new(),
                 tokens: BTreeMap::new(),
                 operators: BTreeMap::new(),
             },
-            nodes: BTreeMap::from([(first.id, first)]),
+            nodes: BTreeMap::new(),
             releases: BTreeMap::new(),
             quarantine: BTreeMap::new(),
             apps: BTreeMap::new(),
             plans: BTreeMap::new(),
             rollouts: BTreeMap::new(),
             events: VecDeque::new(),
-            next: Counters { raft_id, plan: 1, rollout: 1, generation: 1, event: 1 },
+            next: Counters { raft_id: 1, plan: 1, rollout: 1, generation: 1, event: 1 },
             recent: VecDeque::new(),
         }
     }

@@ -1,0 +1,54 @@
+//! When this node last heard from a leader that had proved its quorum. The orphan rule rests on it.
+
+use super::cluster::Cluster;
+use crate::clock::{Monotonic, monotonic};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A proof is sought this often while an order stands here. Orphan deadlines are minutes.
+const WHILE_ORDERED: Duration = Duration::from_secs(5);
+
+/// With no order here nothing depends on it.
+const WHILE_IDLE: Duration = Duration::from_secs(30);
+
+/// The newest proof.
+#[derive(Clone)]
+pub(crate) struct Contact(watch::Sender<Monotonic>);
+
+impl Contact {
+    /// A daemon that has just started gives the leader its time, rather than take an app back at once.
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(monotonic()))
+    }
+
+    pub(crate) fn proved(&self, at: Monotonic) {
+        self.0.send_if_modified(|last| {
+            let newer = at > *last;
+            *last = at.max(*last);
+            newer
+        });
+    }
+
+    pub(crate) fn age(&self, now: Monotonic) -> Duration {
+        now.since(*self.0.borrow())
+    }
+}
+
+/// Seeks proof, until dropped.
+pub(crate) async fn keep(cluster: Cluster, contact: Contact) {
+    let mut states = cluster.states();
+    loop {
+        // A proof counts from when it was asked for: the quorum held at some time after that.
+        let asked = monotonic();
+        if cluster.read_barrier().await.is_ok() {
+            contact.proved(asked);
+        }
+        let me = cluster.me();
+        let ordered = states
+            .borrow_and_update()
+            .apps
+            .values()
+            .any(|app| app.instances.get(&me).is_some_and(|instance| instance.assignment.is_some()));
+        tokio::time::sleep(if ordered { WHILE_ORDERED } else { WHILE_IDLE }).await;
+    }
+}

@@ -1,0 +1,140 @@
+//! A host that is in no cluster yet, and its two ways in.
+
+use super::authority::{IssueError, issued};
+use super::member::{Member, StartError};
+use crate::clock::wall;
+use crate::config::Settings;
+use crate::consensus::{Owner, Storage};
+use crate::identity::{
+    Candidate, CertificateAuthority, IdentityDirectory, JoinToken, NodeIdentity, Serial, pem, random,
+};
+use crate::ids::{ClusterId, NodeId, RaftId};
+use crate::state::node::{Membership, NodeRecord};
+use crate::state::{ClusterState, Genesis};
+use crate::telemetry::Metrics;
+use crate::transport::Binding;
+use crate::transport::join::{Applicant, KnownPeer, join};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The first node's number within raft.
+const FIRST: RaftId = RaftId(1);
+
+/// A joiner waits so long for the cluster's state. It arrives within a heartbeat or two of the leader
+/// unless the network between them is broken.
+const ARRIVAL: Duration = Duration::from_secs(30);
+
+/// What `init` and `join` need.
+#[derive(Clone)]
+pub(crate) struct Outside {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) directory: Arc<IdentityDirectory>,
+    pub(crate) candidate: Candidate,
+    /// Told when the member it becomes has failed.
+    pub(crate) failed: CancellationToken,
+    /// Figures of the whole daemon.
+    pub(crate) metrics: Metrics,
+}
+
+impl Outside {
+    /// Makes a cluster of this one node.
+    pub(crate) async fn init(&self) -> Result<Member, StartError> {
+        self.binding().check()?;
+        let now = wall();
+        let cluster = ClusterId::from_parts(super::cluster::unix_ms(), u128::from_be_bytes(random()));
+        let authority = CertificateAuthority::create(cluster, Serial::from_random(random()), now)
+            .map_err(IssueError::from)?;
+        let me = self.candidate.node;
+        let request = self.candidate.key.signing_request()?;
+        let der = authority
+            .sign_node(&request, me, Serial::from_random(random()), now)
+            .map_err(IssueError::from)?;
+        let sealed = self.candidate.sealing.public().seal(&authority.key()).map_err(IssueError::from)?;
+        let first = NodeRecord {
+            id: me,
+            raft_id: FIRST,
+            name: self.candidate.name.clone(),
+            address: self.settings.listen,
+            labels: self.settings.labels.clone(),
+            sealing_key: self.candidate.sealing.public().as_bytes().to_vec(),
+            certificates: vec![issued(&der)?.record],
+            renewal: None,
+            renewed: None,
+            daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+            joined_at: now,
+            membership: Membership::Present,
+        };
+        let state = ClusterState::new(Genesis {
+            cluster,
+            certificate: pem::encode(authority.certificate()),
+            sealed_key: sealed.as_bytes().to_vec(),
+            first,
+        });
+        let identity =
+            self.candidate.clone().admitted(cluster, der, vec![authority.certificate().clone()])?;
+        let owner = Owner { cluster, node: me, raft: FIRST };
+        let storage = Storage::bootstrap(&state_file(&self.settings), owner, state.encode())?;
+        self.directory.store(&identity)?;
+        self.start(identity, storage, Vec::new()).await
+    }
+
+    /// Joins the token's cluster and waits until its state has arrived.
+    pub(crate) async fn join(&self, token: &JoinToken) -> Result<Member, StartError> {
+        let applicant = Applicant {
+            address: self.settings.listen,
+            labels: self.settings.labels.clone(),
+            software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let (identity, admitted) = join(token, &self.candidate, &applicant, &self.binding()).await?;
+        let owner = Owner { cluster: admitted.cluster, node: identity.node, raft: admitted.raft };
+        // The state file first: a host that crashes in between is still a candidate and asks again.
+        let storage = Storage::join(&state_file(&self.settings), owner)?;
+        self.directory.store(&identity)?;
+        let member = self.start(identity, storage, admitted.peers).await?;
+        let me = self.candidate.node;
+        let mut states = member.cluster.states();
+        let arrived = states.wait_for(|state| state.nodes.contains_key(&me));
+        match tokio::time::timeout(ARRIVAL, arrived).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return Err(StartError::Stopped),
+            // It is a member all the same; the state arrives when the leader reaches it.
+            Err(_) => tracing::warn!("joined, but the cluster's state has not arrived yet"),
+        }
+        Ok(member)
+    }
+
+    /// Goes on as the member that it was before a restart.
+    pub(crate) async fn resume(&self, identity: NodeIdentity) -> Result<Member, StartError> {
+        let storage = Storage::open(&state_file(&self.settings), identity.cluster, identity.node)?;
+        self.start(identity, storage, Vec::new()).await
+    }
+
+    async fn start(
+        &self,
+        identity: NodeIdentity,
+        storage: Storage,
+        peers: Vec<KnownPeer>,
+    ) -> Result<Member, StartError> {
+        Member::start(self, identity, storage, peers).await
+    }
+
+    pub(crate) fn binding(&self) -> Binding {
+        Binding { address: self.settings.listen, interface: self.settings.interface.clone() }
+    }
+}
+
+fn state_file(settings: &Settings) -> PathBuf {
+    settings.state_dir.join("raft.redb")
+}
+
+/// A fresh host's key, id and sealing secret.
+pub(crate) fn new_candidate(name: &str) -> Result<Candidate, crate::identity::KeyError> {
+    Ok(Candidate {
+        node: NodeId::from_parts(super::cluster::unix_ms(), u128::from_be_bytes(random())),
+        name: name.to_owned(),
+        key: crate::identity::PrivateKey::generate()?,
+        sealing: crate::identity::SealingSecret::from_bytes(random()),
+    })
+}

@@ -1,0 +1,139 @@
+//! Releases on this node: what is pushed here, what is fetched from peers, and trees for the driver.
+
+use super::cluster::Cluster;
+use crate::api::control::ControlError;
+use crate::clock::wall;
+use crate::config::Settings;
+use crate::driver::StagedRelease;
+use crate::ids::{Digest, NodeId};
+use crate::state::release::{ReleaseId, ReleaseRecord};
+use crate::store::{Store, StoreError, StorePeers, fetch};
+use bytes::Bytes;
+use relupd_release::info::ReleaseInfo;
+use relupd_release::manifest::{Entry, EntryKind, Manifest};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The node's releases.
+pub(crate) struct Releases {
+    store: Store,
+    cluster: Cluster,
+    peers: Arc<dyn StorePeers>,
+    staging: PathBuf,
+}
+
+impl Releases {
+    pub(crate) async fn open(
+        settings: &Settings,
+        cluster: Cluster,
+        peers: Arc<dyn StorePeers>,
+    ) -> Result<Self, StoreError> {
+        let store = Store::open(settings.state_dir.join("store")).await?;
+        Ok(Self { store, cluster, peers, staging: settings.state_dir.join("staging") })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The files of a manifest that this node lacks.
+    pub(crate) async fn missing(&self, manifest: &[u8]) -> Result<Vec<Digest>, ControlError> {
+        let manifest = parse(manifest)?;
+        self.store.missing_of(&manifest).await.map_err(refused)
+    }
+
+    /// Keeps one file.
+    pub(crate) async fn put(&self, digest: Digest, content: Bytes) -> Result<(), ControlError> {
+        self.store.put(digest, content).await.map_err(refused)
+    }
+
+    /// Keeps a manifest whose files are all here, and says what the release is.
+    pub(crate) async fn seal(&self, bytes: &[u8], who: &str) -> Result<ReleaseRecord, ControlError> {
+        let manifest = parse(bytes)?;
+        let missing = self.store.missing_of(&manifest).await.map_err(refused)?;
+        if !missing.is_empty() {
+            let count = missing.len();
+            return Err(ControlError::Invalid(format!(
+                "{count} files of {} {} are not here; push it again, it goes on where it stopped",
+                manifest.name(),
+                manifest.version()
+            )));
+        }
+        let info = self.info(&manifest).await?;
+        self.store.put_manifest(Bytes::copy_from_slice(bytes)).await.map_err(refused)?;
+        Ok(record(&manifest, info, who))
+    }
+
+    async fn info(&self, manifest: &Manifest) -> Result<ReleaseInfo, ControlError> {
+        let (store, manifest) = (self.store.clone(), manifest.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let read = move |entry: &Entry| match entry.kind {
+            EntryKind::File { digest, .. } => runtime
+                .block_on(store.read(digest))
+                .map(|bytes| bytes.to_vec())
+                .map_err(std::io::Error::other),
+            EntryKind::Symlink { .. } | EntryKind::Directory => Err(std::io::ErrorKind::InvalidInput.into()),
+        };
+        let extracted = tokio::task::spawn_blocking(move || ReleaseInfo::extract(&manifest, read)).await;
+        extracted
+            .map_err(|source| ControlError::Internal {
+                what: "read the release".to_owned(),
+                source: Box::new(source),
+            })?
+            .map_err(|error| ControlError::Invalid(super::chain(&error)))
+    }
+
+    /// A verified tree of the release, fetched from whoever has it.
+    pub(crate) async fn stage(&self, release: &ReleaseId) -> Result<StagedRelease, String> {
+        let manifest = fetch(&self.store, &*self.peers, &self.others(), release.manifest)
+            .await
+            .map_err(|error| super::chain(&error))?;
+        let tree = self.staging.join(release.manifest.to_string());
+        // What an interrupted attempt left cannot be trusted to be whole.
+        match tokio::fs::remove_dir_all(&tree).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("cannot clear {}: {error}", tree.display())),
+        }
+        self.store
+            .materialize(Arc::new(manifest), tree.clone())
+            .await
+            .map_err(|error| super::chain(&error))?;
+        Ok(StagedRelease { version: release.version.clone(), manifest: release.manifest, tree })
+    }
+
+    fn others(&self) -> Vec<NodeId> {
+        let (state, me) = (self.cluster.state(), self.cluster.me());
+        state.present_nodes().map(|node| node.id).filter(|node| *node != me).collect()
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Manifest, ControlError> {
+    Manifest::parse(bytes).map_err(|error| ControlError::Invalid(super::chain(&error)))
+}
+
+fn record(manifest: &Manifest, info: ReleaseInfo, who: &str) -> ReleaseRecord {
+    ReleaseRecord {
+        id: ReleaseId { name: info.name, version: info.version, manifest: manifest.digest() },
+        erts: info.includes_erts.then(|| info.erts.to_string()),
+        applications: info.applications.iter().map(ToString::to_string).collect(),
+        hot_up_from: info.hot_up_from,
+        hot_down_to: info.hot_down_to,
+        size: info.size,
+        files: info.files,
+        pushed_by: who.to_owned(),
+        pushed_at: wall(),
+    }
+}
+
+fn refused(error: StoreError) -> ControlError {
+    match &error {
+        StoreError::NoSpace { path, .. } => ControlError::DiskFull { path: path.display().to_string() },
+        StoreError::Mismatch { .. } | StoreError::InvalidManifest { .. } => {
+            ControlError::Invalid(super::chain(&error))
+        }
+        StoreError::Missing(_) | StoreError::Rotted { .. } | StoreError::Io { .. } => {
+            ControlError::Internal { what: "use the release store".to_owned(), source: Box::new(error) }
+        }
+    }
+}
