@@ -1,5 +1,7 @@
 //! Gossip and store between real endpoints on the loopback interface, with mutual TLS.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
+
 use bytes::Bytes;
 use relupd::clock;
 use relupd::identity::{
