@@ -172,6 +172,8 @@ impl<S: StateMachine> Member<S> {
 
     /// Runs until it is told to stop, every handle is gone, or the state file fails.
     pub(super) fn run(mut self) -> Result<(), MemberError> {
+        // What is known to be committed comes first: the configuration is only then the last one.
+        self.work_off()?;
         self.campaign_if_alone()?;
         let mut next_tick = monotonic() + self.options.tick;
         loop {

@@ -5,8 +5,6 @@
 //! hold the log become voters.
 
 mod steps;
-#[cfg(test)]
-mod tests;
 
 use super::membership::{Membership, MembershipChange};
 use super::status::Status;
@@ -205,3 +203,6 @@ pub fn decide(input: &Input) -> Decision {
     }
     waiting.map_or(Decision::Settled, Decision::Wait)
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,27 +48,30 @@ impl<S: StateMachine> Member<S> {
             }
             EntryType::EntryConfChange => {
                 let change = ConfChange::parse_from_bytes(&entry.data).map_err(damaged)?;
-                Ok(Some(self.change_membership(&raft_proto_v2(&change))))
+                self.change_membership(&to_v2(&change)).map(Some)
             }
             EntryType::EntryConfChangeV2 => {
                 let change = ConfChangeV2::parse_from_bytes(&entry.data).map_err(damaged)?;
-                Ok(Some(self.change_membership(&change)))
+                self.change_membership(&change).map(Some)
             }
         }
     }
 
-    fn change_membership(&mut self, change: &ConfChangeV2) -> Applied<S::Outcome> {
-        match self.raft.apply_conf_change(change) {
-            Ok(state) => {
-                self.membership = state;
-                let membership = Membership::from(&self.membership);
-                tracing::info!(?membership, "the raft configuration changed");
-                self.step_down_if_removed();
-                Applied::Membership(membership)
-            }
-            // Every member refuses it alike, so refusing is as good as applying.
-            Err(error) => Applied::Refused(error.to_string()),
-        }
+    fn change_membership(&mut self, change: &ConfChangeV2) -> Result<Applied<S::Outcome>, MemberError> {
+        // Every member refuses a bad change alike, so refusing is as good as applying.
+        let state = match self.raft.apply_conf_change(change) {
+            Ok(state) => state,
+            Err(error) => return Ok(Applied::Refused(error.to_string())),
+        };
+        self.membership = state;
+        // A restart must not fall back to a configuration that is no longer in force: its quorum may
+        // be one that cannot be had any more. So this commit index is on the disk before the new
+        // configuration decides anything.
+        self.raft.mut_store().flush_commit()?;
+        let membership = Membership::from(&self.membership);
+        tracing::info!(?membership, "the raft configuration changed");
+        self.step_down_if_removed();
+        Ok(Applied::Membership(membership))
     }
 
     /// raft-rs lets a leader that is no longer a voter lead on.
@@ -113,7 +116,7 @@ impl<S: StateMachine> Member<S> {
 }
 
 /// Changes of the first format are never proposed here, yet raft's log may hold them.
-fn raft_proto_v2(change: &ConfChange) -> ConfChangeV2 {
+fn to_v2(change: &ConfChange) -> ConfChangeV2 {
     let mut single = raft::eraftpb::ConfChangeSingle::default();
     single.set_change_type(change.get_change_type());
     single.node_id = change.node_id;
