@@ -112,16 +112,6 @@ impl Transport {
         &self.0.credentials
     }
 
-    /// Runs a task that shutdown waits for, for a moment.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.tasks.spawn(task);
-    }
-
-    /// Resolves when shutdown begins.
-    pub(super) async fn stopped(&self) {
-        self.0.stop.cancelled().await;
-    }
-
     /// Tells every peer, ends every connection and gives the port back.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();

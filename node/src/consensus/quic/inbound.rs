@@ -5,7 +5,7 @@ use crate::consensus::error::ReceiveError;
 use crate::consensus::handle::Handle;
 use crate::consensus::machine::StateMachine;
 use crate::ids::{NodeId, RaftId};
-use crate::transport::{Connection, Exchange, Handler, RecvStream, StreamError, read_frame};
+use crate::transport::{Connection, Exchange, Handler, RecvStream, StreamError};
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -58,7 +58,7 @@ async fn messages<S: StateMachine>(
     mut stream: RecvStream,
 ) {
     loop {
-        match read_frame(&mut stream, MESSAGE_LIMIT).await {
+        match connection.next_frame(&mut stream, MESSAGE_LIMIT).await {
             Ok(Some(message)) => {
                 if let Err(error) = handle.receive(from, &message)
                     && !goes_on(from, &error)

@@ -32,7 +32,7 @@ async fn frames_keep_their_bounds_and_their_order() {
     impl Handler for Frames {
         async fn handle(&self, _: NodeId, connection: Connection) {
             let Ok((mut send, mut receive)) = connection.accept_bi().await else { return };
-            while let Ok(Some(frame)) = read_frame(&mut receive, 8).await {
+            while let Ok(Some(frame)) = connection.next_frame(&mut receive, 8).await {
                 write_frame(&mut send, &frame).await.unwrap();
             }
             let _ = send.finish();

@@ -4,7 +4,6 @@ mod admission;
 mod api;
 mod connections;
 mod joining;
-mod outbox;
 mod trust;
 
 use super::{Binding, ConnectError, Connection, Credentials, Handler, Protocol, Transport};
