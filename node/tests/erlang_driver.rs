@@ -2,7 +2,7 @@
 
 mod erlang_support;
 
-use erlang_support::{Host, transition, vsn};
+use erlang_support::{Host, Load, transition, vsn};
 use relupd::driver::{Condition, DriverError, Method, ReleaseDriver, Rung, Running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,4 +212,101 @@ async fn the_link_comes_back_after_the_daemon_did() {
     host.driver.commit(&up).await.unwrap();
     let info = host.info();
     assert_eq!((&info["boot"], &info["code_changes_up"]), (&boot, &1.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_versions_change_hot() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let load = Load::start(host.port);
+    for round in 0..3 {
+        let up = relupd::driver::Transition {
+            operation: format!("test/round-{round}"),
+            ..transition("0.1.0", "0.2.0", Method::Hot)
+        };
+        host.driver.install(&up).await.unwrap();
+        host.driver.verify(&up).await.unwrap();
+        host.driver.drain(&up).await.unwrap();
+        host.driver.commit(&up).await.unwrap();
+        host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+    }
+    let (answered, failures) = load.stop();
+    assert!(failures.is_empty(), "{failures:?}");
+    assert!(answered > 100, "only {answered} requests were answered");
+    let info = host.info();
+    assert_eq!((&info["code_changes_up"], &info["code_changes_down"]), (&3.into(), &3.into()));
+    assert_eq!(info["count"].as_u64(), Some(answered));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_install_that_fails_before_its_point_of_no_return_is_found_and_cured() {
+    let host = Host::running("0.1.0").await;
+    let boot = host.info()["boot"].clone();
+    host.place("0.2.0").await;
+    // The handler's own check runs what comes before the point of no return, too: this instruction
+    // works once, for the check, and fails in the install, which has changed the environment by then.
+    let relup = host.root().join("releases/0.2.0/relup");
+    let sound = std::fs::read_to_string(&relup).unwrap();
+    let failing = "{apply,{ets,new,[works_once,[named_table]]}},\n    point_of_no_return";
+    std::fs::write(&relup, sound.replace("point_of_no_return", failing)).unwrap();
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    let error = host.driver.install(&up).await.unwrap_err();
+    let observed = host.driver.observe().await.unwrap();
+    assert!(matches!(error, DriverError::Failed { .. }), "{error}");
+    assert!(matches!(observed.condition, Condition::HalfEnvironment { .. }), "{observed:?}");
+    assert_eq!(host.info()["version"], "0.1.0");
+    host.driver.roll_back(&up, Rung::Restart).await.unwrap();
+    assert_ne!(host.info()["boot"], boot);
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.condition, observed.permanent), (Condition::Clean, Some(vsn("0.1.0"))));
+    assert_eq!(host.info()["greeting"], "hello from 0.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mixed_code_is_found_and_cured_by_a_restart() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    // A relup that forgets a module leaves its old code behind, and says ok.
+    let relup = host.root().join("releases/0.2.0/relup");
+    let sound = std::fs::read_to_string(&relup).unwrap();
+    let forgetful = sound.replace("{load,{shop_routes,brutal_purge,brutal_purge}},", "");
+    std::fs::write(&relup, forgetful).unwrap();
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    assert!(host.driver.install(&up).await.is_err());
+    let observed = host.driver.observe().await.unwrap();
+    assert!(matches!(observed.condition, Condition::MixedCode { .. }), "{observed:?}");
+    assert!(matches!(observed.running, Running::Unknown { .. }), "{observed:?}");
+    assert!(host.driver.commit(&up).await.is_err());
+    host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.condition, observed.permanent), (Condition::Clean, Some(vsn("0.1.0"))));
+    assert_eq!(host.info()["version"], "0.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debris_of_an_interrupted_placing_is_named_and_replaced() {
+    let host = Host::running("0.1.0").await;
+    let torn = host.root().join("lib/shop-0.2.0/ebin");
+    std::fs::create_dir_all(&torn).unwrap();
+    std::fs::write(torn.join("shop_counter.beam"), "").unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert!(matches!(&observed.condition, Condition::Debris { detail } if detail.contains("shop-0.2.0")));
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    host.driver.verify(&up).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_library_is_never_replaced_by_another_of_its_name() {
+    let host = Host::running("0.1.0").await;
+    let staged = host.stage("0.2.0");
+    let stdlib = std::fs::read_dir(staged.tree.join("lib")).unwrap().map(|entry| entry.unwrap().path());
+    let stdlib = stdlib.into_iter().find(|path| path.to_string_lossy().contains("stdlib-")).unwrap();
+    std::fs::write(stdlib.join("ebin/lists.beam"), "another").unwrap();
+    let error = host.driver.place(&staged).await.unwrap_err();
+    assert!(matches!(&error, DriverError::Refused { reason, .. } if reason.contains("stdlib-")), "{error}");
+    assert!(!host.driver.is_placed(&staged.version, &staged.manifest).await.unwrap());
+    host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
 }

@@ -17,6 +17,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::sync::Mutex;
@@ -138,18 +139,53 @@ impl Host {
     }
 
     pub fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok((status, body.to_owned()))
+        get(self.port, path)
     }
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("shop.log")).unwrap_or_default()
+    }
+}
+
+fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, body.to_owned()))
+}
+
+/// A client that asks without a pause until it is stopped.
+pub struct Load {
+    stopped: Arc<AtomicBool>,
+    client: std::thread::JoinHandle<(u64, Vec<String>)>,
+}
+
+impl Load {
+    pub fn start(port: u16) -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopped);
+        let client = std::thread::spawn(move || {
+            let (mut answered, mut failures) = (0, Vec::new());
+            while !stop.load(Ordering::Relaxed) {
+                match get(port, "/bump") {
+                    Ok((200, _)) => answered += 1,
+                    Ok((status, body)) => failures.push(format!("{status} {body}")),
+                    Err(error) => failures.push(error.to_string()),
+                }
+            }
+            (answered, failures)
+        });
+        Self { stopped, client }
+    }
+
+    /// How many requests were answered, and what became of the others.
+    pub fn stop(self) -> (u64, Vec<String>) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.client.join().unwrap()
     }
 }
 
