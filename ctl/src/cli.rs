@@ -18,7 +18,7 @@ Exit codes:
 
 /// Rolls Erlang and Elixir releases over a cluster of relupd hosts, hot.
 #[derive(Debug, Parser)]
-#[command(name = "relupctl", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "relupctl", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -101,7 +101,7 @@ impl Command {
     pub(crate) const fn keeps_time(&self) -> bool {
         match self {
             Self::Rollout(command) => command.is_watching(),
-            Self::Events(_) => true,
+            Self::Events(_) | Self::Release(release::Command::Push(_)) => true,
             Self::Status
             | Self::Cluster(_)
             | Self::Operator(_)

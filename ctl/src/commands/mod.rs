@@ -9,6 +9,8 @@ pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod release;
 pub(crate) mod rollout;
+#[cfg(test)]
+mod snapshots;
 mod status;
 mod watch;
 

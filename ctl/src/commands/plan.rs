@@ -26,7 +26,8 @@ pub(crate) async fn run(args: PlanArgs, session: &Session) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-fn plan_text(plan: &v1::Plan) -> String {
+/// A plan, step by step.
+pub(super) fn plan_text(plan: &v1::Plan) -> String {
     let mut table = table(&["#", "node", "from", "to", "method", "why", "way back", "canary"]);
     for step in &plan.steps {
         let way_back: Vec<String> = step.way_back().map(human::label).collect();

@@ -1,11 +1,14 @@
 //! `relupctl release`.
 
+mod push;
+
 use crate::clock;
 use crate::commands::quarantine::short;
 use crate::exit::Exit;
 use crate::human;
 use crate::output::{fields, table};
 use crate::session::{Session, answer, present};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use relupd_proto::api::v1;
@@ -38,7 +41,7 @@ pub(crate) struct PushArgs {
 
 pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<Exit> {
     match command {
-        Command::Push(args) => anyhow::bail!("{}: cannot be pushed yet", args.file.display()),
+        Command::Push(args) => push(session, args).await?,
         Command::List { name } => {
             let request = v1::ListReleasesRequest { name: name.unwrap_or_default() };
             let list = answer(session.releases().list_releases(request).await)?;
@@ -51,6 +54,26 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
         }
     }
     Ok(Exit::Done)
+}
+
+async fn push(session: &Session, args: PushArgs) -> anyhow::Result<()> {
+    let pushing = push::push(session, args.file);
+    let pushed = match session.timeout {
+        None => pushing.await?,
+        Some(limit) => tokio::time::timeout(limit, pushing).await.with_context(|| {
+            format!("not pushed within {}; push again, it goes on where it stopped", human::span(limit))
+        })??,
+    };
+    session.format.print(&pushed.release, |release| {
+        format!(
+            "release {} {} is in the cluster ({})",
+            release.name,
+            release.version,
+            short(&release.manifest)
+        )
+    })?;
+    session.format.hint(&pushed.sent);
+    Ok(())
 }
 
 fn releases_table(releases: &[v1::Release], now: Timestamp) -> String {

@@ -1,0 +1,120 @@
+//! What people see, word for word.
+
+use super::{app, node, plan, rollout};
+use jiff::Timestamp;
+use relupd_proto::api::v1;
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn at(seconds_ago: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: 1_800_000_000 - seconds_ago, nanos: 0 })
+}
+
+fn step(order: u32, method: v1::Method, because: &str, way_back: &[v1::Rung]) -> v1::PlanStep {
+    v1::PlanStep {
+        order,
+        node_name: format!("beam{order}"),
+        from: "0.1.0".to_owned(),
+        to: "0.2.0".to_owned(),
+        method: method.into(),
+        because: because.to_owned(),
+        way_back: way_back.iter().map(|rung| (*rung).into()).collect(),
+        canary: order == 1,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_plan_shows_order_method_reason_and_way_back() {
+    let plan = v1::Plan {
+        id: "p3".to_owned(),
+        app: "shop".to_owned(),
+        version: "0.2.0".to_owned(),
+        steps: vec![
+            step(1, v1::Method::Hot, "relup both ways", &[v1::Rung::RelupDown, v1::Rung::Restart]),
+            step(2, v1::Method::Restart, "no relup from 0.1.0", &[v1::Rung::Restart]),
+        ],
+        ..Default::default()
+    };
+    insta::assert_snapshot!(plan::plan_text(&plan));
+}
+
+#[test]
+fn a_reverted_rollout_says_why_and_what_became_of_each_node() {
+    let node = |name: &str, step: v1::NodeStep, detail: &str| v1::NodeProgress {
+        node_name: name.to_owned(),
+        from: "0.1.0".to_owned(),
+        to: "0.2.0".to_owned(),
+        method: v1::Method::Hot.into(),
+        canary: name == "beam1",
+        step: step.into(),
+        detail: detail.to_owned(),
+        ..Default::default()
+    };
+    let summary = v1::RolloutSummary {
+        id: "r7".to_owned(),
+        app: "shop".to_owned(),
+        version: "0.2.0".to_owned(),
+        phase: v1::Phase::Reverted.into(),
+        reason: "beam2: health check http failed: status 500".to_owned(),
+        started_by: "ada".to_owned(),
+        started_at: at(95),
+        ended_at: at(10),
+        ..Default::default()
+    };
+    let rollout = v1::Rollout {
+        summary: Some(summary),
+        plan_id: "p3".to_owned(),
+        nodes: vec![
+            node("beam1", v1::NodeStep::Reverted, "by relup down"),
+            node("beam2", v1::NodeStep::Reverted, "by relup down"),
+            node("beam3", v1::NodeStep::Planned, ""),
+        ],
+        remedies: vec![v1::Remedy {
+            node_name: "beam4".to_owned(),
+            reason: "never came back".to_owned(),
+            remedy: "run `relupctl cluster remove beam4`".to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    insta::assert_snapshot!(rollout::rollout_text(&rollout, now()));
+}
+
+#[test]
+fn nodes_and_apps_fit_on_a_line_each() {
+    let instance = |state: v1::RunState, health: v1::Health| v1::Instance {
+        app: "shop".to_owned(),
+        running: "0.1.0".to_owned(),
+        run_state: state.into(),
+        health: health.into(),
+        ..Default::default()
+    };
+    let node = v1::Node {
+        id: "01JQ0000000000000000000001".to_owned(),
+        name: "beam1".to_owned(),
+        address: "10.0.0.1:4600".to_owned(),
+        labels: [("role".to_owned(), "web".to_owned())].into(),
+        daemon_version: "0.1.0".to_owned(),
+        raft_role: v1::RaftRole::Voter.into(),
+        leader: true,
+        liveness: v1::Liveness::Alive.into(),
+        liveness_since: at(7_200),
+        ..Default::default()
+    };
+    let app = v1::App {
+        name: "shop".to_owned(),
+        current: "0.1.0".to_owned(),
+        running: true,
+        rollout: "r7".to_owned(),
+        instances: vec![
+            instance(v1::RunState::Up, v1::Health::Healthy),
+            instance(v1::RunState::Up, v1::Health::Failed),
+            instance(v1::RunState::Unknown, v1::Health::Unknown),
+        ],
+        ..Default::default()
+    };
+    insta::assert_snapshot!(format!("{}\n\n{}", node::nodes_table(&[node], now()), app::apps_table(&[app])));
+}
