@@ -5,31 +5,35 @@
 //! any error of the state file the thread ends and answers nobody any more.
 
 mod apply;
+mod kinds;
 mod lead;
 mod peers;
 mod proposals;
+mod publish;
 mod reads;
+mod stop;
 
+pub(super) use self::kinds::travels;
 pub(super) use self::proposals::{Applied, Lost, Waiter};
 pub(super) use self::reads::ReadWaiter;
 
 use self::peers::Peers;
 use self::proposals::Proposals;
 use self::reads::Reads;
+use self::stop::Stop;
 use super::error::{MemberError, StartError};
 use super::logging;
 use super::machine::StateMachine;
-use super::membership::Membership;
 use super::network::RaftNetwork;
 use super::options::Options;
 use super::request::{Payload, Position, Reply, RequestId};
-use super::status::{Leadership, Role, Status};
+use super::status::{Leadership, Status};
 use super::storage::Storage;
 use crate::clock::{Monotonic, monotonic};
 use crate::ids::RaftId;
 use bytes::Bytes;
 use protobuf::Message as _;
-use raft::eraftpb::{ConfState, Message, MessageType};
+use raft::eraftpb::{ConfState, Message};
 use raft::{Config, RawNode, ReadOnlyOption, StateRole};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -116,13 +120,6 @@ pub(super) struct Member<S: StateMachine> {
     last_number: u64,
     ticks: u64,
     stop: Option<Stop>,
-}
-
-/// The member is to stop.
-struct Stop {
-    deadline: Monotonic,
-    /// It led when it was told to, and there is somebody to take over.
-    handing_over: bool,
 }
 
 impl<S: StateMachine> Member<S> {
@@ -338,79 +335,5 @@ impl<S: StateMachine> Member<S> {
 
     fn is_leader(&self) -> bool {
         self.raft.raft.state == StateRole::Leader
-    }
-
-    fn publish_status(&self) {
-        let raft = &self.raft.raft;
-        let leader = Some(raft.leader_id).filter(|id| *id != raft::INVALID_ID).map(RaftId);
-        let leadership = Leadership { term: raft.term, leader, is_self: self.is_leader() };
-        self.published.leadership.send_if_modified(|old| std::mem::replace(old, leadership) != leadership);
-        let peers = if self.is_leader() {
-            self.peers.status(raft.id, raft.raft_log.committed, raft.prs().iter())
-        } else {
-            Default::default()
-        };
-        let status = Status {
-            id: RaftId(raft.id),
-            role: Role::from(raft.state),
-            term: raft.term,
-            leader,
-            commit: raft.raft_log.committed,
-            applied: self.applied.index,
-            membership: Membership::from(&self.membership),
-            peers,
-        };
-        self.published.status.send_if_modified(|old| {
-            let changed = *old != status;
-            *old = status;
-            changed
-        });
-    }
-
-    fn begin_stop(&mut self) {
-        if self.stop.is_none() {
-            let deadline = monotonic() + self.options.handover_timeout;
-            self.stop = Some(Stop { deadline, handing_over: self.hand_over() });
-        }
-    }
-
-    /// A leader stays until its successor is heard of, so that no moment without a leader is added to
-    /// the moment without this node.
-    fn may_stop(&self, now: Monotonic) -> bool {
-        let Some(stop) = &self.stop else { return false };
-        let is_succeeded = !self.is_leader() && self.raft.raft.leader_id != raft::INVALID_ID;
-        !stop.handing_over || is_succeeded || now >= stop.deadline
-    }
-
-    fn finish(mut self) -> Result<(), MemberError> {
-        self.raft.mut_store().flush_commit()?;
-        tracing::info!(applied = self.applied.index, "consensus member stopped");
-        Ok(())
-    }
-}
-
-/// Kinds of messages that members send to each other. Proposals and transfers are forwarded as
-/// requests, where they get an answer, and never as raft messages.
-pub(super) fn travels(kind: MessageType) -> bool {
-    match kind {
-        MessageType::MsgAppend
-        | MessageType::MsgAppendResponse
-        | MessageType::MsgRequestVote
-        | MessageType::MsgRequestVoteResponse
-        | MessageType::MsgSnapshot
-        | MessageType::MsgHeartbeat
-        | MessageType::MsgHeartbeatResponse
-        | MessageType::MsgTimeoutNow
-        | MessageType::MsgReadIndex
-        | MessageType::MsgReadIndexResp
-        | MessageType::MsgRequestPreVote
-        | MessageType::MsgRequestPreVoteResponse => true,
-        MessageType::MsgHup
-        | MessageType::MsgBeat
-        | MessageType::MsgPropose
-        | MessageType::MsgUnreachable
-        | MessageType::MsgSnapStatus
-        | MessageType::MsgCheckQuorum
-        | MessageType::MsgTransferLeader => false,
     }
 }

@@ -56,7 +56,7 @@ async fn write_all(
 ) -> Result<(), DeliveryError> {
     let peer = link.book.peer(to).ok_or(DeliveryError::NoAddress)?;
     let connection = link.transport.connect(peer.node, peer.address, Protocol::Raft).await?;
-    let mut stream = connection.open_uni().await.map_err(StreamError::from)?;
+    let mut stream = connection.open_uni().await?;
     *connected = true;
     let mut next = Some(first);
     while let Some(message) = next {
