@@ -5,7 +5,7 @@ use super::error::{invalid, not_found};
 use crate::ids::{AppName, Digest, NodeId, PlanId, ReleaseName, ReleaseVersion, RolloutId};
 use crate::state::ClusterState;
 use crate::state::app::App;
-use crate::state::node::{Membership, NodeRecord};
+use crate::state::node::NodeRecord;
 use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseRecord;
 use crate::state::rollout::{Plan, Rollout};
@@ -24,17 +24,10 @@ where
 /// A present node, by id or name.
 pub(crate) fn node<'s>(state: &'s ClusterState, text: &str) -> Result<&'s NodeRecord, Status> {
     let id = text.to_ascii_uppercase().parse::<NodeId>().ok();
-    present_nodes(state)
+    state
+        .present_nodes()
         .find(|node| Some(node.id) == id || node.name == text)
         .ok_or_else(|| not_found(format!("node {text:?} is not in this cluster; see `relupctl node list`")))
-}
-
-/// The nodes that were not removed.
-pub(crate) fn present_nodes(state: &ClusterState) -> impl Iterator<Item = &NodeRecord> {
-    state.nodes.values().filter(|node| match node.membership {
-        Membership::Present => true,
-        Membership::Removed { .. } => false,
-    })
 }
 
 /// An app.

@@ -26,7 +26,7 @@ impl v1::node_service_server::NodeService for Nodes {
     ) -> Result<Response<v1::ListNodesResponse>, Status> {
         self.0.admit(&request, Role::Viewer)?;
         let state = self.0.local_state()?;
-        let nodes = resolve::present_nodes(&state).map(|record| self.view(&state, record)).collect();
+        let nodes = state.present_nodes().map(|record| self.view(&state, record)).collect();
         Ok(Response::new(v1::ListNodesResponse { nodes }))
     }
 

@@ -2,7 +2,6 @@
 
 use crate::api::context::Context;
 use crate::api::error::invalid;
-use crate::api::resolve;
 use crate::api::view;
 use crate::state::command::Command;
 use crate::state::node::Role;
@@ -24,7 +23,7 @@ impl v1::operator_service_server::OperatorService for Operators {
         let added = control.add_operator(actor, &request.name, role, &request.certificate_request).await;
         let credentials = added.map_err(|error| self.0.status(&error))?;
         let state = self.0.local_state()?;
-        let addresses = resolve::present_nodes(&state).map(|node| node.address.to_string()).collect();
+        let addresses = state.present_nodes().map(|node| node.address.to_string()).collect();
         Ok(Response::new(v1::AddOperatorResponse {
             operator: Some(view::operator::operator(&credentials.record)),
             certificate: credentials.certificate,

@@ -1,13 +1,16 @@
 //! Releases: the catalog, and the three parts of a push.
 
 use crate::api::context::Context;
+use crate::api::control::ControlError;
 use crate::api::error::invalid;
 use crate::api::resolve;
 use crate::api::view;
 use crate::ids::Digest;
 use crate::state::node::Role;
+use crate::state::rejection::Rejection;
 use bytes::{Bytes, BytesMut};
 use relupd_proto::api::v1;
+use relupd_release::Manifest;
 use tonic::{Request, Response, Status, Streaming};
 
 /// No file of a release is larger: a file is held in memory until it is whole.
@@ -22,7 +25,9 @@ impl v1::release_service_server::ReleaseService for Releases {
         request: Request<v1::CheckManifestRequest>,
     ) -> Result<Response<v1::CheckManifestResponse>, Status> {
         self.0.admit(&request, Role::Operator)?;
-        let asked = self.0.control().missing_files(&request.into_inner().manifest).await;
+        let bytes = request.into_inner().manifest;
+        refuse_other_content(&self.0, &bytes)?;
+        let asked = self.0.control().missing_files(&bytes).await;
         let missing = asked.map_err(|error| self.0.status(&error))?;
         let missing = missing.iter().map(ToString::to_string).collect();
         Ok(Response::new(v1::CheckManifestResponse { missing }))
@@ -82,6 +87,22 @@ impl v1::release_service_server::ReleaseService for Releases {
         let state = self.0.fresh_state().await?;
         let record = resolve::release(&state, &request.name, &request.version)?;
         Ok(Response::new(v1::GetReleaseResponse { release: Some(view::release::release(&state, record)) }))
+    }
+}
+
+/// Refuses another build under a version that is there before anything of it is sent. What is no
+/// manifest is for the store to refuse; what is there by then, for the cluster.
+fn refuse_other_content(context: &Context, bytes: &[u8]) -> Result<(), Status> {
+    let state = context.local_state()?;
+    let Ok(manifest) = Manifest::parse(bytes) else { return Ok(()) };
+    let (name, version, offered) = (manifest.name(), manifest.version(), manifest.digest());
+    match state.release(name, version) {
+        Ok(present) if present.id.manifest != offered => {
+            let (name, version, present) = (name.clone(), version.clone(), present.id.manifest);
+            let rejection = Rejection::ReleaseDiffers { name, version, present, offered };
+            Err(context.status(&ControlError::Rejected(rejection)))
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -6,7 +6,6 @@ use super::release::quarantines;
 use super::rollout::summary;
 use super::{node_name, optional};
 use crate::api::control::{Liveness, Member, RaftStatus};
-use crate::api::resolve::present_nodes;
 use crate::ids::NodeId;
 use crate::state::ClusterState;
 use crate::state::rollout::Rollout;
@@ -40,7 +39,7 @@ fn outside(me: NodeId) -> v1::GetStatusResponse {
 }
 
 fn cluster(snapshot: &Snapshot<'_>, state: &ClusterState) -> v1::ClusterStatus {
-    let nodes = present_nodes(state).map(|record| node(state, snapshot.raft, snapshot.members, record));
+    let nodes = state.present_nodes().map(|record| node(state, snapshot.raft, snapshot.members, record));
     v1::ClusterStatus {
         cluster_id: state.cluster.to_string(),
         this_node: snapshot.me.to_string(),
@@ -84,7 +83,7 @@ fn notes(snapshot: &Snapshot<'_>, state: &ClusterState) -> Vec<String> {
 }
 
 fn is_present(state: &ClusterState, node: NodeId) -> bool {
-    present_nodes(state).any(|record| record.id == node)
+    state.present_nodes().any(|record| record.id == node)
 }
 
 /// How many voters may be lost, in words.
