@@ -76,7 +76,7 @@ impl Remote {
         let serial = Serial::from_random(random());
         let request = key.signing_request().unwrap();
         let signed = ca.sign_operator(&request, &name.parse().unwrap(), role, serial, wall()).unwrap();
-        Pass { serial, certificate: pem::encode(&signed), key: key.to_pem().to_string() }
+        Pass { serial, certificate: pem::encode(&signed), key: key.to_pem() }
     }
 
     /// A certificate that the cluster knows of.
