@@ -10,6 +10,7 @@ use crate::state::command::Command;
 use crate::state::node::Role;
 use relupd_proto::api::v1;
 use std::time::Duration;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 /// Longer than this, a token is a password that somebody forgot.
@@ -17,6 +18,9 @@ const MAX_TOKEN_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Long enough to type it on the next host.
 const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(3600);
+
+/// Whoever asks for the status wants an answer above all; an election takes about half a second.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Cluster(pub(crate) Context);
 
@@ -28,9 +32,10 @@ impl v1::cluster_service_server::ClusterService for Cluster {
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         self.0.admit_anywhere(&request, Role::Viewer)?;
         let control = self.0.control();
-        let unconfirmed = match control.read_barrier().await {
-            Ok(()) => None,
-            Err(error) => Some(error.to_string()),
+        let unconfirmed = match timeout(STATUS_PATIENCE, control.read_barrier()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("no answer from a quorum yet".to_owned()),
         };
         let state = control.state();
         let snapshot = Snapshot {
