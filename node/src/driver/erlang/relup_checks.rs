@@ -43,28 +43,24 @@ impl Sides {
     }
 }
 
-/// Reads the target's relup and follows both scripts to the modules that they name.
+/// Reads the relup that leads there and follows both scripts to the modules that they name. OTP looks
+/// for the way up in the target's relup first, then for the way down in the relup of the version that
+/// is left (release_handler(3), `install_release`); so the way back is in the same file.
 pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<BothWays> {
-    let path = layout.release(&sides.to).join("relup");
-    let Some(bytes) = read_optional(&path).at(&path)? else {
-        return Ok(Err(format!("release {} has no relup", sides.to)));
-    };
-    let relup = match Relup::parse(&bytes) {
-        Ok(relup) => relup,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
     let Some((from, to)) = sides.entries() else {
         return Ok(Err(format!("{} or {} is not registered in RELEASES", sides.from, sides.to)));
     };
-    let (up, down) = match (relup.up_from(&sides.from), relup.down_to(&sides.from)) {
-        (Some(up), Some(down)) => (up.clone(), down.clone()),
-        (None, _) => {
-            return Ok(Err(format!("the relup of {} does not lead up from {}", sides.to, sides.from)));
-        }
-        // Without a way down there is no hot way back, and a failed bake would cost a restart.
-        (_, None) => {
-            return Ok(Err(format!("the relup of {} does not lead down to {}", sides.to, sides.from)));
-        }
+    let upwards = relup_of(layout, &sides.to)?
+        .and_then(|relup| both(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from)));
+    let found = match upwards {
+        Ok(ways) => Ok(ways),
+        Err(no_way_up) => relup_of(layout, &sides.from)?
+            .and_then(|relup| both(&sides.from, &sides.to, relup.down_to(&sides.to), relup.up_from(&sides.to)))
+            .map_err(|no_way_down| format!("{no_way_up}, and {no_way_down}")),
+    };
+    let (up, down) = match found {
+        Ok(ways) => ways,
+        Err(reason) => return Ok(Err(reason)),
     };
     for (script, target) in [(&up, to), (&down, from)] {
         if let Some(reason) = fault(layout, script, target)? {
@@ -72,6 +68,31 @@ pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<BothWays> {
         }
     }
     Ok(Ok(BothWays { up, down }))
+}
+
+/// Both scripts of one relup. Without the second there is no hot way back, and a failed bake would cost
+/// a restart.
+fn both(
+    of: &ReleaseVersion,
+    other: &ReleaseVersion,
+    there: Option<&Script>,
+    back: Option<&Script>,
+) -> Result<(Script, Script), String> {
+    match (there, back) {
+        (Some(there), Some(back)) => Ok((there.clone(), back.clone())),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(format!("the relup of {of} leads only one way between {of} and {other}"))
+        }
+        (None, None) => Err(format!("the relup of {of} does not know {other}")),
+    }
+}
+
+fn relup_of(layout: &Layout, version: &ReleaseVersion) -> Read<Relup> {
+    let path = layout.release(version).join("relup");
+    let Some(bytes) = read_optional(&path).at(&path)? else {
+        return Ok(Err(format!("release {version} has no relup")));
+    };
+    Ok(Relup::parse(&bytes).map_err(|error| format!("the relup of {version}: {error}")))
 }
 
 /// What keeps a script from being carried out in the living VM.
