@@ -1,0 +1,91 @@
+//! The texts that daemons and the cluster are configured with.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a daemon is told.
+#[derive(Clone, Debug)]
+pub(super) struct NodeConfig {
+    pub(super) name: String,
+    pub(super) listen: SocketAddr,
+    pub(super) state_dir: PathBuf,
+    pub(super) run_dir: PathBuf,
+    pub(super) roots: PathBuf,
+}
+
+impl NodeConfig {
+    pub(super) fn socket(&self) -> PathBuf {
+        self.run_dir.join("relupd.sock")
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!(
+            "listen = \"{}\"\nstate_dir = {:?}\nrun_dir = {:?}\n\n\
+             [node]\nname = {:?}\nlabels = {{ role = \"web\" }}\n\n\
+             [releases]\nroots = [{:?}]\n\n\
+             [metrics]\nlisten = \"off\"\n",
+            self.listen, self.state_dir, self.run_dir, self.name, self.roots,
+        )
+    }
+}
+
+/// What the app's spec says, where it is not the same for everybody.
+#[derive(Clone, Debug)]
+pub struct SpecConfig {
+    /// How long health must hold.
+    pub bake: Duration,
+    /// From one round of health checks to the next.
+    pub interval: Duration,
+}
+
+impl Default for SpecConfig {
+    fn default() -> Self {
+        Self { bake: Duration::from_secs(2), interval: Duration::from_millis(300) }
+    }
+}
+
+impl SpecConfig {
+    pub(super) fn text(&self, directory: &Path, port: u16) -> String {
+        format!(
+            r#"name = "shop"
+root = "{directory}/{{{{node.name}}}}/opt/shop"
+
+[nodes]
+labels = {{ role = "web" }}
+
+[service]
+kind = "child"
+stop_grace = "5s"
+
+[environment]
+LANG = "C.UTF-8"
+LISTEN_IP = "{{{{node.address}}}}"
+PORT = "{port}"
+SHOP_SICK_FILE = "{directory}/sick-{{{{node.name}}}}"
+
+[health]
+interval = "{interval}ms"
+healthy_after = 2
+unhealthy_after = 3
+start_grace = "30s"
+
+[[health.check]]
+name = "health"
+http = "http://{{{{node.address}}}}:{port}/health"
+status = 200
+timeout = "2s"
+
+[upgrade]
+canary = 1
+max_in_flight = 1
+bake = "{bake}ms"
+permanent = "at-end"
+on_failure = "revert"
+"#,
+            directory = directory.display(),
+            interval = self.interval.as_millis(),
+            bake = self.bake.as_millis(),
+        )
+    }
+}

@@ -1,0 +1,129 @@
+//! What `relupctl --output json` answers, as far as it is used here.
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+/// The answer to `status`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Status {
+    /// The cluster's own part.
+    pub cluster: ClusterStatus,
+    /// What is refused.
+    pub quarantines: Vec<serde_json::Value>,
+}
+
+/// Who is in the cluster.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ClusterStatus {
+    /// Empty outside a cluster.
+    pub cluster_id: String,
+    /// The leader's id; empty where none is known.
+    pub leader: String,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+impl Status {
+    /// The leader's name.
+    pub fn leader(&self) -> anyhow::Result<&str> {
+        let leader = self.cluster.nodes.iter().find(|node| node.id == self.cluster.leader);
+        Ok(&leader.context("no leader is known")?.name)
+    }
+
+    /// The app's instance on a node.
+    pub fn instance(&self, node: &str, app: &str) -> anyhow::Result<&Instance> {
+        let node = self.cluster.nodes.iter().find(|found| found.name == node).context("no such node")?;
+        node.instances.iter().find(|instance| instance.app == app).context("no such instance")
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Node {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `voter` or `learner`.
+    pub raft_role: String,
+    /// `alive`, `dead` or `unknown`.
+    pub liveness: String,
+    /// The apps on it.
+    pub instances: Vec<Instance>,
+}
+
+/// An app on a node.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Instance {
+    /// Whose.
+    pub app: String,
+    /// What the host boots into.
+    pub permanent: String,
+    /// What runs.
+    pub running: String,
+    /// `healthy`, `failed` or `unknown`.
+    pub health: String,
+}
+
+/// A plan.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Plan {
+    /// Its id.
+    pub id: String,
+    /// In the order of execution.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The nodes, in the order of execution.
+    #[must_use]
+    pub fn order(&self) -> Vec<&str> {
+        self.steps.iter().map(|step| step.node_name.as_str()).collect()
+    }
+}
+
+/// What a plan has for a node.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Step {
+    /// Whose turn.
+    pub node_name: String,
+    /// `hot`, `restart` or `first`.
+    pub method: String,
+}
+
+/// A rollout.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Rollout {
+    /// How it stands.
+    pub summary: Summary,
+    /// In the order of the plan.
+    pub nodes: Vec<Progress>,
+}
+
+/// How a rollout stands.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Summary {
+    /// Its id.
+    pub id: String,
+    /// Its phase.
+    pub phase: String,
+    /// Why.
+    pub reason: String,
+    /// So many nodes are done.
+    pub nodes_done: u32,
+}
+
+/// A node in a rollout.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Progress {
+    /// Which.
+    pub node_name: String,
+    /// How far it is.
+    pub step: String,
+    /// Whether it had an assignment.
+    pub touched: bool,
+    /// What there is to say beyond the step.
+    pub detail: String,
+}

@@ -1,0 +1,95 @@
+//! Processes as /proc shows them. A pid alone is no identity, since pids come again: it is one only
+//! together with the start time.
+
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+
+/// A process, told from later ones with the same pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its pid.
+    pub pid: u32,
+    /// When it started, in clock ticks since the boot.
+    pub start_time: u64,
+}
+
+impl Identity {
+    /// The process that has this pid now.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        Some(Self { pid, start_time: start_time(pid)? })
+    }
+
+    /// Whether it is there and not merely waiting to be reaped.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        let Some(fields) = stat(self.pid) else { return false };
+        fields.first().is_some_and(|state| state != "Z") && start_time(self.pid) == Some(self.start_time)
+    }
+
+    /// Sends a signal to it, or to its whole process group.
+    pub fn signal(self, signal: Signal, group: bool) {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return };
+        if !self.is_alive() {
+            return;
+        }
+        // A process that has gone meanwhile needs no signal.
+        let _gone = if group {
+            rustix::process::kill_process_group(pid, signal)
+        } else {
+            rustix::process::kill_process(pid, signal)
+        };
+    }
+}
+
+fn start_time(pid: u32) -> Option<u64> {
+    // Field 22 of proc(5); the fields here begin with the third.
+    stat(pid)?.get(19)?.parse().ok()
+}
+
+/// The fields after the command, which may itself hold spaces and parentheses.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The app processes that a daemon has started, as its child service has noted them. Used to clean
+/// up, never to judge.
+pub(crate) fn apps_of(state_dir: &Path) -> Vec<Identity> {
+    #[derive(Deserialize)]
+    struct Record {
+        stage: Stage,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Stage {
+        Starting {},
+        Started { pid: u32, start_time: u64 },
+    }
+    let Ok(entries) = fs::read_dir(state_dir.join("apps")) else { return Vec::new() };
+    let records = entries.flatten().filter_map(|entry| {
+        let text = fs::read(entry.path()).ok()?;
+        serde_json::from_slice::<Record>(&text).ok()
+    });
+    records
+        .filter_map(|record| match record.stage {
+            Stage::Starting {} => None,
+            Stage::Started { pid, start_time } => Some(Identity { pid, start_time }),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_alive_only_under_its_own_start_time() {
+        let this = Identity::of(std::process::id()).unwrap();
+        assert!(this.is_alive());
+        assert!(!Identity { start_time: this.start_time + 1, ..this }.is_alive());
+    }
+}

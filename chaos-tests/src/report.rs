@@ -1,0 +1,113 @@
+//! Figures in the format that every make target writes.
+
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use std::fs;
+use std::path::Path;
+
+/// What was measured or counted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    name: String,
+    value: f64,
+    unit: String,
+    bound: Option<f64>,
+    ok: bool,
+}
+
+impl Figure {
+    /// Must be this and nothing else.
+    #[must_use]
+    pub fn exactly(name: &str, value: u64, bound: u64) -> Self {
+        Self::new(name, value as f64, "count", Some(bound as f64), value == bound)
+    }
+
+    /// Must be at least one: the more, the more has been tried.
+    #[must_use]
+    pub fn some(name: &str, value: u64) -> Self {
+        Self::new(name, value as f64, "count", None, value > 0)
+    }
+
+    /// Must not take longer.
+    #[must_use]
+    pub fn at_most_ms(name: &str, value: f64, bound: f64) -> Self {
+        Self::new(name, value, "ms", Some(bound), value <= bound)
+    }
+
+    fn new(name: &str, value: f64, unit: &str, bound: Option<f64>, ok: bool) -> Self {
+        Self { name: name.to_owned(), value, unit: unit.to_owned(), bound, ok }
+    }
+}
+
+/// All figures of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    figures: Vec<Figure>,
+}
+
+impl Report {
+    /// Adds one.
+    pub fn push(&mut self, figure: Figure) {
+        self.figures.push(figure);
+    }
+
+    /// Adds many.
+    pub fn extend(&mut self, figures: impl IntoIterator<Item = Figure>) {
+        self.figures.extend(figures);
+    }
+
+    /// Whether every figure that counts something is as it must be. Times depend on the machine: they
+    /// are shown against their bound and do not decide.
+    #[must_use]
+    pub fn observed(&self) -> bool {
+        self.figures.iter().all(|figure| figure.ok || figure.unit == "ms")
+    }
+
+    /// Writes it as JSON.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Shows it as a table.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(["figure", "value", "must be", ""]);
+        for figure in &self.figures {
+            let must_be = match (figure.bound, figure.unit.as_str()) {
+                (Some(bound), "ms") => format!("<= {bound} ms"),
+                (Some(bound), _) => bound.to_string(),
+                (None, _) => "> 0".to_owned(),
+            };
+            let value = if figure.unit == "ms" {
+                format!("{:.1} ms", figure.value)
+            } else {
+                figure.value.to_string()
+            };
+            table.add_row([
+                figure.name.clone(),
+                value,
+                must_be,
+                if figure.ok { "ok" } else { "NO" }.to_owned(),
+            ]);
+        }
+        table.trim_fmt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_is_off_is_not_observed_and_a_slow_machine_is_no_failure() {
+        let mut report = Report::default();
+        report.push(Figure::at_most_ms("outage", 120.0, 100.0));
+        assert!(report.observed());
+        report.push(Figure::exactly("failed", 1, 0));
+        assert!(!report.observed());
+    }
+}

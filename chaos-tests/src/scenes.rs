@@ -1,0 +1,120 @@
+//! What the demo shows and the end-to-end tests hold it to, one file a scene. A scene fails where
+//! something is not as promised; what it counted comes back as figures.
+
+pub mod code_change_crashes;
+pub mod falls_ill;
+pub mod first;
+pub mod form;
+pub mod hot;
+pub mod leader_dies;
+
+use crate::cluster::{APP, Cluster};
+use crate::ctl::{Ctl, Plan, Rollout};
+use crate::load::{Load, Record};
+use crate::samples::Samples;
+use crate::show::Show;
+use crate::witness::Testimony;
+use anyhow::{Context as _, ensure};
+use std::path::PathBuf;
+
+/// Where scenes are played.
+#[derive(Debug)]
+pub struct Stage {
+    /// The daemons.
+    pub cluster: Cluster,
+    /// The releases.
+    pub samples: Samples,
+    /// Who looks on.
+    pub show: Show,
+}
+
+impl Stage {
+    /// Shows a plan, then makes the same one for a program.
+    async fn plan(&self, at: usize, version: &str) -> anyhow::Result<Plan> {
+        let (name, ctl) = self.at(at);
+        self.show.run(name, &ctl, &["plan", APP, version]).await?;
+        ctl.plan(APP, version).await
+    }
+
+    /// Starts a plan, shows it until it ends, and gives how it ended with the exit code of the watch.
+    async fn carry_out(&self, at: usize, plan: &Plan) -> anyhow::Result<(Rollout, i32)> {
+        let (name, ctl) = self.at(at);
+        let id = ctl.start(plan).await?;
+        self.show.prompt(name, &["rollout", "start", &plan.id]);
+        let code = self.show.follow(name, &ctl, &["rollout", "watch", &id, "--timeout", "150s"]).await?;
+        Ok((ctl.rollout(&id).await?, code))
+    }
+
+    /// A node's name, and the command line on it.
+    fn at(&self, index: usize) -> (&str, Ctl) {
+        (self.cluster.members()[index].name(), self.cluster.ctl(index))
+    }
+
+    async fn testimonies(&self) -> anyhow::Result<Vec<Testimony>> {
+        Testimony::take_all(&self.cluster.apps()).await
+    }
+
+    fn load(&self, scene: &str) -> anyhow::Result<Load> {
+        Load::start(&self.cluster.apps(), &self.load_log(scene))
+    }
+
+    fn load_log(&self, scene: &str) -> PathBuf {
+        self.cluster.directory().join(format!("load-{scene}.log"))
+    }
+
+    /// Every node boots into this version and runs it, as relupd has it.
+    async fn all_settled_on(&self, version: &str) -> anyhow::Result<()> {
+        let status = self.cluster.ctl(0).status().await?;
+        for member in self.cluster.members() {
+            let instance = status.instance(member.name(), APP)?;
+            let (permanent, running) = (&instance.permanent, &instance.running);
+            ensure!(
+                permanent == version && running == version,
+                "{} runs {running:?} and boots into {permanent:?}, not {version}",
+                member.name()
+            );
+        }
+        Ok(())
+    }
+
+    /// No request failed and no count was lost.
+    fn judge_load(&self, record: &Record) -> anyhow::Result<()> {
+        let failures = record.failures();
+        if let Some((node, why)) = failures.first() {
+            anyhow::bail!(
+                "{} of {} requests failed, the first on {node}: {why}",
+                failures.len(),
+                record.requests()
+            );
+        }
+        ensure!(record.counters_lost() == 0, "{} counts were lost", record.counters_lost());
+        self.show.witnessed(&format!(
+            "load client: {} requests, none failed, no count lost, longest silence of a node {} ms",
+            record.requests(),
+            record.longest_gap().as_millis()
+        ));
+        Ok(())
+    }
+}
+
+/// The phase that a rollout must have ended in, with its reason where it has another.
+fn ended_as(rollout: &Rollout, phase: &str) -> anyhow::Result<()> {
+    let summary = &rollout.summary;
+    ensure!(
+        summary.phase == phase,
+        "rollout {} is {} and not {phase}: {}",
+        summary.id,
+        summary.phase,
+        summary.reason
+    );
+    Ok(())
+}
+
+/// Each node by the place it has in a plan.
+fn in_order(stage: &Stage, plan: &Plan) -> anyhow::Result<Vec<usize>> {
+    plan.order()
+        .into_iter()
+        .map(|name| stage.cluster.index_of(name))
+        .collect::<Result<_, _>>()
+        .context("the plan")
+}
