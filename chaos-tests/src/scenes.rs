@@ -13,9 +13,14 @@ use crate::ctl::{Ctl, Plan, Rollout};
 use crate::load::{Load, Record};
 use crate::samples::Samples;
 use crate::show::Show;
+use crate::wait;
 use crate::witness::Testimony;
 use anyhow::{Context as _, ensure};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Health is judged over some rounds, and then has to get around.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where scenes are played.
 #[derive(Debug)]
@@ -29,11 +34,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Shows a plan, then makes the same one for a program.
+    /// Makes a plan and shows it. What a program reads of it is read from a second one, which is the
+    /// same but for its id.
     async fn plan(&self, at: usize, version: &str) -> anyhow::Result<Plan> {
         let (name, ctl) = self.at(at);
-        self.show.run(name, &ctl, &["plan", APP, version]).await?;
-        ctl.plan(APP, version).await
+        let shown = self.show.run(name, &ctl, &["plan", APP, version]).await?.stdout;
+        let id =
+            shown.strip_prefix("plan ").and_then(|rest| rest.split_once(':')).context("a plan has an id")?.0;
+        Ok(Plan { id: id.to_owned(), ..ctl.plan(APP, version).await? })
     }
 
     /// Starts a plan, shows it until it ends, and gives how it ended with the exit code of the watch.
@@ -62,19 +70,19 @@ impl Stage {
         self.cluster.directory().join(format!("load-{scene}.log"))
     }
 
-    /// Every node boots into this version and runs it, as relupd has it.
+    /// Waits until every node, as relupd has it, runs this version, boots into it and is healthy.
     async fn all_settled_on(&self, version: &str) -> anyhow::Result<()> {
-        let status = self.cluster.ctl(0).status().await?;
-        for member in self.cluster.members() {
-            let instance = status.instance(member.name(), APP)?;
-            let (permanent, running) = (&instance.permanent, &instance.running);
-            ensure!(
-                permanent == version && running == version,
-                "{} runs {running:?} and boots into {permanent:?}, not {version}",
-                member.name()
-            );
-        }
-        Ok(())
+        let what = format!("every node runs {version}, boots into it and is healthy");
+        wait::until(&what, HEALTH_PATIENCE, async || {
+            let status = self.cluster.ctl(0).status().await?;
+            for member in self.cluster.members() {
+                let instance = status.instance(member.name(), APP)?;
+                let settled = instance.permanent == version && instance.running == version;
+                ensure!(settled && instance.health == "healthy", "on {}: {instance:?}", member.name());
+            }
+            Ok(Some(()))
+        })
+        .await
     }
 
     /// No request failed and no count was lost.

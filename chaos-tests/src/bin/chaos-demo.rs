@@ -9,13 +9,16 @@ use chaos_tests::samples::Samples;
 use chaos_tests::scenes::{self, Stage};
 use chaos_tests::show::Show;
 use clap::Parser;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What stays from run to run: building the sample app takes longer than the demo.
 const SAMPLES: &str = "samples";
+
+/// Says that the directory is the demo's own.
+const MARK: &str = "made-by-chaos-demo";
 
 #[derive(Debug, Parser)]
 #[command(name = "chaos-demo", about = "Shows relupd at work on this machine, and judges it")]
@@ -106,18 +109,22 @@ async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends and removes what an earlier run has left, the built samples excepted.
+/// Ends and removes what an earlier run has left, the built samples excepted. A directory that no
+/// run has made is left alone.
 fn make_room(directory: &Path) -> anyhow::Result<()> {
-    cluster::clean_up(directory);
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
+    let mark = directory.join(MARK);
+    let entries: Vec<DirEntry> = fs::read_dir(directory)?.collect::<Result<_, _>>()?;
+    if !mark.exists() && !entries.is_empty() {
+        bail!("{} is not empty and not from the demo: name another directory", directory.display());
+    }
+    fs::write(&mark, "made by chaos-demo, which removes everything here when it runs again\n")?;
+    cluster::clean_up(directory);
+    for entry in entries.iter().filter(|entry| entry.file_name() != SAMPLES && entry.file_name() != MARK) {
         let path = entry.path();
-        if entry.file_name() == SAMPLES {
-            continue;
-        }
-        if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
-            .with_context(|| format!("cannot remove {}", path.display()))?;
+        let removed =
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(())
 }

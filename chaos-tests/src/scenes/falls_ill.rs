@@ -24,7 +24,6 @@ pub async fn play(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     ended_as(&rollout, "reverted")?;
     ensure!(code == 3, "the watch of a reverted rollout exits with {code}");
     let (at, ctl) = stage.at(0);
-    show.run(at, &ctl, &["rollout", "show", &rollout.summary.id]).await?;
     show.run(at, &ctl, &["quarantine", "list"]).await?;
     show.refused(at, &ctl, &["plan", APP, "0.3.0"]).await?;
     ensure!(!ctl.status().await?.quarantines.is_empty(), "0.3.0 is not quarantined");
