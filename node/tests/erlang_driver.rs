@@ -3,7 +3,7 @@
 mod erlang_support;
 
 use erlang_support::{Host, Load, transition, vsn};
-use relupd::driver::{Condition, DriverError, Method, ReleaseDriver, Rung, Running};
+use relupd::driver::{CheckResult, Condition, DriverError, Method, ReleaseDriver, Rung, Running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_upgrade_keeps_state_and_vm_and_survives_a_restart_once_committed() {
@@ -309,4 +309,27 @@ async fn a_registered_library_is_never_replaced_by_another_of_its_name() {
     assert!(!host.driver.is_placed(&staged.version, &staged.manifest).await.unwrap());
     host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
     assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_way_down_is_hot_and_can_be_taken_back_hot() {
+    let host = Host::running("0.1.0").await;
+    let boot = host.info()["boot"].clone();
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    host.driver.commit(&up).await.unwrap();
+
+    let down = transition("0.2.0", "0.1.0", Method::Hot);
+    let checks = host.driver.preflight(&down).await.unwrap();
+    assert!(checks.iter().all(|check| check.result == CheckResult::Passed), "{checks:#?}");
+    host.driver.install(&down).await.unwrap();
+    host.driver.verify(&down).await.unwrap();
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Trial);
+    assert_eq!(host.info()["layout"], 1);
+    host.driver.roll_back(&down, Rung::RelupDown).await.unwrap();
+    let info = host.info();
+    assert_eq!((&info["version"], &info["boot"]), (&"0.2.0".into(), &boot));
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.condition, observed.permanent), (Condition::Clean, Some(vsn("0.2.0"))));
 }

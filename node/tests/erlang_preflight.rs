@@ -8,10 +8,11 @@ use std::fs;
 
 /// The first check that did not pass, and whether the release could still go by restart.
 fn verdict(checks: &[Check]) -> Option<(&str, bool)> {
+    let number = |check: &'_ Check| check.name.find(' ').unwrap_or(check.name.len());
     checks.iter().find_map(|check| match &check.result {
         CheckResult::Passed => None,
-        CheckResult::NotHot { .. } => Some((check.name.split(' ').next().unwrap(), true)),
-        CheckResult::Failed { .. } => Some((check.name.split(' ').next().unwrap(), false)),
+        CheckResult::NotHot { .. } => Some((&check.name[..number(check)], true)),
+        CheckResult::Failed { .. } => Some((&check.name[..number(check)], false)),
     })
 }
 

@@ -12,6 +12,7 @@ pub(crate) struct PlanArgs {
     /// Its name
     app: String,
     /// Where it shall go
+    #[arg(id = "to", value_name = "VERSION")]
     version: String,
 }
 

@@ -2,6 +2,7 @@
 
 use super::disk;
 use super::link::LinkError;
+use super::relup_checks::{self, Sides};
 use super::{ErlangDriver, from_link, running_version};
 use crate::driver::{Condition, DriverError, Liveness, Observation, Running, Transition};
 use crate::ids::ReleaseVersion;
@@ -42,20 +43,25 @@ impl ErlangDriver {
         })
     }
 
-    /// For a missing relup OTP says yes, too, and names the target as the version to come from; going
-    /// down it always does where the target has no relup of its own. So this is for the way up only.
+    /// That there is a relup is read from the file itself: for a missing one OTP says yes, too, and names
+    /// the target as the version to come from, as it does for every way down.
     pub(super) async fn expect_relup(
         &self,
         what: &'static str,
         from: &ReleaseVersion,
         to: &ReleaseVersion,
     ) -> Result<(), DriverError> {
-        let checked = self.vm.check_install(to.as_str()).await;
-        let reason = match checked {
-            Ok(comes_from) if comes_from == from.as_str() => return Ok(()),
-            Ok(_) => format!("the release handler has no relup from {from} to {to}"),
-            Err(LinkError::Failed(reason)) => reason,
-            Err(error) => return Err(from_link(what, error)),
+        let sides = Sides { book: self.book(what).await?, from: from.clone(), to: to.clone() };
+        let layout = self.layout.clone();
+        let read = self.blocking(what, move || relup_checks::read(&layout, &sides)).await?;
+        let reason = match read {
+            Err(reason) => reason,
+            Ok(_) => match self.vm.check_install(to.as_str()).await {
+                Ok(named) if named == from.as_str() || named == to.as_str() => return Ok(()),
+                Ok(other) => format!("the release handler would come from {other}, not from {from}"),
+                Err(LinkError::Failed(reason)) => reason,
+                Err(error) => return Err(from_link(what, error)),
+            },
         };
         let remedy = "build the release with a relup for it, or go by restart".to_owned();
         Err(DriverError::Refused { what, reason, remedy })

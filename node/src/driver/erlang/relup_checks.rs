@@ -50,12 +50,15 @@ pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<BothWays> {
     let Some((from, to)) = sides.entries() else {
         return Ok(Err(format!("{} or {} is not registered in RELEASES", sides.from, sides.to)));
     };
-    let upwards = relup_of(layout, &sides.to)?
-        .and_then(|relup| both(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from)));
+    let upwards = relup_of(layout, &sides.to)?.and_then(|relup| {
+        both(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from))
+    });
     let found = match upwards {
         Ok(ways) => Ok(ways),
         Err(no_way_up) => relup_of(layout, &sides.from)?
-            .and_then(|relup| both(&sides.from, &sides.to, relup.down_to(&sides.to), relup.up_from(&sides.to)))
+            .and_then(|relup| {
+                both(&sides.from, &sides.to, relup.down_to(&sides.to), relup.up_from(&sides.to))
+            })
             .map_err(|no_way_down| format!("{no_way_up}, and {no_way_down}")),
     };
     let (up, down) = match found {

@@ -105,7 +105,7 @@ impl Vm {
     }
 
     /// Asks the handler whether `to` could be installed; answers from which version it would.
-    /// For a missing relup OTP answers with `to` itself, so only the expected `from` is a yes.
+    /// For a missing relup OTP answers with `to` itself, and for every way down.
     /// OTP carries out what the relup has before its point of no return, to see whether it works.
     pub(super) async fn check_install(&self, to: &str) -> Result<String, LinkError> {
         let answer = self.query(tuple(vec![atom("check_install"), string(to)])).await?;
