@@ -1,7 +1,7 @@
 //! This node's place in its cluster: propose, read, watch, and who has been silent for how long.
 
 use super::replicated::Replicated;
-use crate::clock::{Monotonic, monotonic, wall};
+use crate::clock::{Monotonic, wall};
 use crate::consensus::{Handle, Leadership, ProposeError, ReadError, Status};
 use crate::identity::random;
 use crate::ids::{CommandId, NodeId, RaftId};
@@ -98,9 +98,4 @@ fn new_command_id() -> CommandId {
 
 pub(crate) fn unix_ms() -> u64 {
     u64::try_from(wall().as_millisecond()).unwrap_or(0)
-}
-
-/// A point in time that is as long ago as the process is old, at most.
-pub(crate) fn long_ago() -> Monotonic {
-    monotonic() - Duration::from_secs(u64::from(u32::MAX))
 }

@@ -230,15 +230,20 @@ fn silence_by_gossip(view: &membership::View) -> BTreeMap<NodeId, Duration> {
 }
 
 fn undecided(error: ProposeError) -> ControlError {
+    let waited = |after| format!("no leader took it within {}", humantime::format_duration(after));
     match error {
-        ProposeError::NoQuorum { .. } | ProposeError::Unknown => ControlError::NoQuorum(error.to_string()),
+        ProposeError::NoQuorum { after } => ControlError::NoQuorum(waited(after)),
+        ProposeError::Unknown => ControlError::NoQuorum(
+            "contact with the leader was lost, and it may or may not take effect".to_owned(),
+        ),
         ProposeError::Refused { .. } | ProposeError::Stopped => ControlError::Unavailable(error.to_string()),
     }
 }
 
 fn unread(error: ReadError) -> ControlError {
+    let waited = |after| format!("no leader confirmed it within {}", humantime::format_duration(after));
     match error {
-        ReadError::NoQuorum { .. } => ControlError::NoQuorum(error.to_string()),
+        ReadError::NoQuorum { after } => ControlError::NoQuorum(waited(after)),
         ReadError::Stopped => ControlError::Unavailable(error.to_string()),
     }
 }

@@ -74,21 +74,3 @@ impl Stopwatch {
         (self.elapsed.rollout >= rollout.elapsed.rollout + RECORD_EVERY).then_some(self.elapsed)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: u64) -> Monotonic {
-        Monotonic::from_start(Duration::from_secs(seconds))
-    }
-
-    #[test]
-    fn a_new_leader_starts_from_what_was_committed() {
-        let committed = Elapsed { rollout: Duration::from_secs(40), revert: Duration::ZERO };
-        let watch =
-            Stopwatch { seen: at(5), elapsed: committed, stalled: BTreeMap::new(), steps: BTreeMap::new() };
-        assert_eq!(watch.elapsed, committed);
-        assert_eq!(at(9).since(watch.seen), Duration::from_secs(4));
-    }
-}

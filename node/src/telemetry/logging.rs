@@ -10,6 +10,10 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 /// Overrides `log.level`.
 pub const LEVEL_VARIABLE: &str = "RELUPD_LOG";
 
+/// raft-rs tells every ballot and every message of it; what of that concerns an operator is logged by
+/// `consensus` itself. `slog=info` in the level brings it back.
+const QUIET: &str = "slog=warn";
+
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
@@ -33,8 +37,8 @@ pub enum LoggingError {
 /// Begins to log; once in a process.
 pub fn init(settings: &LogSettings) -> Result<(), LoggingError> {
     let level = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| settings.level.clone());
-    let filter =
-        EnvFilter::try_new(&level).map_err(|source| LoggingError::Level { level: level.clone(), source })?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{level}"))
+        .map_err(|source| LoggingError::Level { level: level.clone(), source })?;
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Human => {
             fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()

@@ -1,7 +1,10 @@
 use super::world::{Misbehaviour, World, node, spec};
+use relupd::clock::Monotonic;
+use relupd::rollout::timers::Timers;
 use relupd::rollout::waiting::Waiting;
 use relupd::spec::Unreachable;
-use relupd::state::rollout::{HaltReason, Phase, Step};
+use relupd::state::command::{Command, Decision};
+use relupd::state::rollout::{Elapsed, HaltReason, Phase, Step};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(100_000);
@@ -89,4 +92,52 @@ fn a_removed_node_no_longer_holds_anybody_up() {
     world.apply(relupd::state::command::Command::RemoveNode { node: node(2) }).unwrap();
     world.run(rollout);
     assert_eq!(world.rollout(rollout).phase, Phase::Completed);
+}
+
+fn at(seconds: u64) -> Monotonic {
+    Monotonic::from_start(Duration::from_secs(seconds))
+}
+
+#[test]
+fn a_new_leader_goes_on_from_the_time_that_was_committed() {
+    let mut world = World::settled(3, spec());
+    let rollout = world.start("0.2.0");
+    let mut first = Timers::default();
+    first.advance(&world.state, at(100));
+    first.advance(&world.state, at(150));
+    let elapsed = first.of(rollout).unwrap().worth_recording(world.rollout(rollout)).unwrap();
+    assert_eq!(elapsed, Elapsed { rollout: Duration::from_secs(50), revert: Duration::ZERO });
+    let decisions = vec![Decision::RecordElapsed { elapsed }];
+    world.apply(Command::Decide { rollout, revision: 0, decisions }).unwrap();
+    let mut second = Timers::default();
+    second.advance(&world.state, at(7));
+    second.advance(&world.state, at(9));
+    assert_eq!(second.of(rollout).unwrap().elapsed.rollout, Duration::from_secs(52));
+}
+
+#[test]
+fn clocks_stand_still_while_paused() {
+    let mut world = World::settled(3, spec());
+    let rollout = world.start("0.2.0");
+    let mut timers = Timers::default();
+    timers.advance(&world.state, at(0));
+    world.apply(Command::Pause { rollout }).unwrap();
+    timers.advance(&world.state, at(1000));
+    assert_eq!(timers.of(rollout).unwrap().elapsed.rollout, Duration::ZERO);
+    world.apply(Command::Resume { rollout }).unwrap();
+    timers.advance(&world.state, at(1010));
+    assert_eq!(timers.of(rollout).unwrap().elapsed.rollout, Duration::from_secs(10));
+}
+
+#[test]
+fn a_node_stalls_only_as_long_as_it_stays_in_a_step() {
+    let mut world = World::settled(3, spec());
+    let rollout = world.start("0.2.0");
+    let mut timers = Timers::default();
+    timers.advance(&world.state, at(0));
+    timers.advance(&world.state, at(5));
+    assert_eq!(timers.of(rollout).unwrap().stalled[&node(1)], Duration::from_secs(5));
+    world.turn(rollout);
+    timers.advance(&world.state, at(9));
+    assert_eq!(timers.of(rollout).unwrap().stalled[&node(1)], Duration::ZERO);
 }
