@@ -1,6 +1,9 @@
 //! Scenarios for the rollout core: real `state::apply` and `rollout::step`, nodes that answer as the
 //! script says. Each ends with one more look that changes nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
+#![expect(unreachable_pub, reason = "modules of one test program share their helpers")]
+
 mod abort;
 mod back;
 mod bad_input;
