@@ -96,9 +96,10 @@ async fn decide(cluster: &Cluster, rollout: &Rollout, decisions: Vec<Decision>) 
         return;
     }
     tracing::debug!(rollout = %rollout.id, ?decisions, "deciding");
+    let said = format!("{decisions:?}");
     let command = Command::Decide { rollout: rollout.id, revision: rollout.revision, decisions };
     match cluster.propose(Actor::Reconciler(cluster.me()), command).await {
-        Ok(Ok(_)) => {}
+        Ok(Ok(_)) => tracing::debug!(rollout = %rollout.id, decisions = said, "decided"),
         // Somebody was quicker; the new state is looked at next.
         Ok(Err(rejection)) => tracing::debug!(rollout = %rollout.id, %rejection, "decision void"),
         Err(error) => tracing::warn!(rollout = %rollout.id, %error, "no decision"),

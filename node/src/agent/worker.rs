@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::ids::{AppName, Generation};
 use crate::spec::AppSpec;
 use crate::state::ClusterState;
+use crate::state::command::Report;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,6 +227,9 @@ impl Worker {
     /// Does what changes nothing, for as long as it is still what is to be done.
     async fn attempt(&mut self, action: Action) -> Option<()> {
         tracing::debug!(app = %self.app, ?action, "attempt");
+        if let Action::Report { generation, report: Report::Failed { failure } } = &action {
+            tracing::warn!(app = %self.app, %generation, %failure, "the verdict on this node is: failed");
+        }
         let hands = self.hands.clone();
         let began = monotonic();
         let mut future = pin!(hands.attempt(&action));

@@ -8,8 +8,8 @@ use crate::clock::{Monotonic, monotonic};
 use crate::config::Settings;
 use crate::driver::erlang::{ErlangDriver, ErlangSettings, Patience};
 use crate::driver::{ReleaseDriver, StagedRelease};
-use crate::health::{Monitor, Surroundings};
-use crate::ids::NodeId;
+use crate::health::{Monitor, Prompt, Surroundings};
+use crate::ids::{AppName, NodeId};
 use crate::service::Service;
 use crate::service::child::ChildService;
 use crate::spec::template::NodeVariables;
@@ -19,6 +19,7 @@ use crate::state::release::ReleaseId;
 use crate::state::{ClusterState, Outcome};
 use crate::telemetry::Metrics;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(crate) struct Host {
     releases: Arc<Releases>,
     contact: Contact,
     metrics: Metrics,
+    /// Of the apps that are open.
+    prompts: watch::Sender<BTreeMap<AppName, Prompt>>,
 }
 
 impl Host {
@@ -41,7 +44,8 @@ impl Host {
         contact: Contact,
         metrics: Metrics,
     ) -> Self {
-        Self { settings, cluster, releases, contact, metrics }
+        let prompts = watch::Sender::new(BTreeMap::new());
+        Self { settings, cluster, releases, contact, metrics, prompts }
     }
 
     fn variables(&self) -> NodeVariables {
@@ -75,6 +79,9 @@ impl Host {
             driver.liveness(),
             self.metrics.clone(),
         )?;
+        self.prompts.send_modify(|prompts| {
+            prompts.insert(app.name.clone(), monitor.prompt());
+        });
         Ok(Opened { driver, health: monitor.health() })
     }
 
@@ -98,8 +105,27 @@ impl Host {
                 Ok(Arc::new(ErlangDriver::open(settings, self.service(app)?)?))
             }
             DriverKind::Restart { command: _ } => Err("the restart driver is not there yet".into()),
-            DriverKind::Fake => Err("the fake driver is only for tests".into()),
+            DriverKind::Fake => self.fake(app),
         }
+    }
+
+    /// A host of its own for each app, kept in the state directory so that it survives the daemon.
+    #[cfg(feature = "testing")]
+    fn fake(
+        &self,
+        app: &ResolvedSpec,
+    ) -> Result<Arc<dyn ReleaseDriver>, Box<dyn std::error::Error + Send + Sync>> {
+        let path = self.settings.state_dir.join(format!("fake-{}.json", app.name));
+        Ok(crate::driver::fake::FakeHost::at(&path)?.driver())
+    }
+
+    #[cfg(not(feature = "testing"))]
+    fn fake(
+        &self,
+        app: &ResolvedSpec,
+    ) -> Result<Arc<dyn ReleaseDriver>, Box<dyn std::error::Error + Send + Sync>> {
+        let app = &app.name;
+        Err(format!("app {app} wants the fake driver, which this relupd was built without; give its spec another driver").into())
     }
 
     fn service(
@@ -148,6 +174,12 @@ impl AgentContext for Host {
     fn open(&self, spec: &AppSpec) -> Result<Opened, ContextError> {
         self.try_open(spec)
             .map_err(|error| ContextError::Open { app: spec.name.clone(), reason: super::chain(&*error) })
+    }
+
+    fn prompt_health(&self, app: &AppName) {
+        if let Some(prompt) = self.prompts.borrow().get(app) {
+            prompt.now();
+        }
     }
 
     fn host_boot(&self) -> String {

@@ -1,7 +1,7 @@
 //! This node's place in its cluster: propose, read, watch, and who has been silent for how long.
 
 use super::replicated::Replicated;
-use crate::clock::{Monotonic, wall};
+use crate::clock::{Monotonic, monotonic, wall};
 use crate::consensus::{Handle, Leadership, ProposeError, ReadError, Status};
 use crate::identity::random;
 use crate::ids::{CommandId, NodeId, RaftId};
@@ -52,7 +52,11 @@ impl Cluster {
     /// Where no quorum answered; the outcome itself may be a rejection.
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
         let entry = Entry { id: new_command_id(), actor, at: wall(), command };
-        self.consensus.propose(entry.encode().into()).await
+        let began = monotonic();
+        let outcome = self.consensus.propose(entry.encode().into()).await?;
+        let took = monotonic().since(began);
+        tracing::debug!(id = %entry.id, micros = micros(took), "committed and applied here");
+        Ok(outcome)
     }
 
     /// Returns once everything that was committed before is applied here.
@@ -90,6 +94,10 @@ impl Cluster {
         silence.insert(self.me, Duration::ZERO);
         silence
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn new_command_id() -> CommandId {

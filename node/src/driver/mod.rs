@@ -4,6 +4,7 @@
 
 pub mod erlang;
 #[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "testing"))]
 pub mod fake;
 
 use crate::ids::{BootNonce, ReleaseVersion};

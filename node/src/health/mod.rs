@@ -4,5 +4,5 @@ pub mod monitor;
 pub mod probe;
 pub mod verdict;
 
-pub use monitor::{Monitor, Surroundings};
+pub use monitor::{Monitor, Prompt, Surroundings};
 pub use verdict::{Health, Verdict};

@@ -46,9 +46,21 @@ impl Monitor {
         self.health.clone()
     }
 
-    /// Asks for a round now instead of at the end of the interval, e.g. after an installation.
-    pub fn prompt(&self) {
-        self.prompt.notify_one();
+    /// What asks for a round now instead of at the end of the interval, e.g. after an installation.
+    #[must_use]
+    pub fn prompt(&self) -> Prompt {
+        Prompt(Arc::clone(&self.prompt))
+    }
+}
+
+/// Asks a monitor for a round of checks. Does not keep it alive.
+#[derive(Clone, Debug)]
+pub struct Prompt(Arc<Notify>);
+
+impl Prompt {
+    /// Now, or right after the round that is being asked.
+    pub fn now(&self) {
+        self.0.notify_one();
     }
 }
 

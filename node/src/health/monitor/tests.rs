@@ -87,7 +87,7 @@ async fn the_first_round_and_a_prompted_one_do_not_wait_for_the_interval() {
     app.is_up("a");
     app.until("a", true).await;
     app.set_healthy(false);
-    app.monitor.prompt();
+    app.monitor.prompt().now();
     app.until("a", false).await;
 }
 
