@@ -1,5 +1,7 @@
 //! The modules that decide must stay free of clocks, I/O, tasks and randomness.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
