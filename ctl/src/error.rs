@@ -27,6 +27,12 @@ impl From<Status> for ServerError {
         let code = status.metadata().get(CODE).and_then(|code| code.to_str().ok()).map(str::to_owned);
         let message = match &code {
             Some(_) => status.message().to_owned(),
+            // TLS 1.3 tells a client after its handshake that its certificate is not accepted.
+            None if status.code() == tonic::Code::Cancelled => {
+                "the daemon ended the connection: it stops, or this certificate is revoked or expired \
+                 (ask an admin for `relupctl operator list`)"
+                    .to_owned()
+            }
             // The connection broke, or something that is not relupd answered.
             None => format!("no answer from the daemon ({}): {}", status.code(), status.message()),
         };

@@ -179,10 +179,8 @@ enum Vital {
 fn vital(input: &Input<'_>, life: &BootNonce) -> Vital {
     let pushed = match input.liveness {
         Liveness::Up { boot_nonce } if boot_nonce == life => return Vital::Alive,
-        Liveness::Up { boot_nonce } => {
-            Some(format!("the VM restarted (boot nonce {life}, now {boot_nonce})"))
-        }
-        Liveness::Down => Some(format!("the VM died (boot nonce {life})")),
+        Liveness::Up { boot_nonce } => Some(format!("life {life} ended, and {boot_nonce} began")),
+        Liveness::Down => Some(format!("life {life} ended")),
         Liveness::Unknown => None,
     };
     if let (true, Some(detail)) = (input.memory.life_seen, &pushed) {

@@ -6,7 +6,7 @@ use crate::driver::{Check, CheckResult};
 use crate::ids::NodeId;
 use crate::state::ClusterState;
 use crate::state::rollout::{
-    Failure, HaltReason, NodeProgress, Phase, PlanStep, Refusal, Rollout, Stage, Step, Stranded, TriedRung,
+    HaltReason, NodeProgress, Phase, PlanStep, Refusal, Rollout, Stage, Step, Stranded, TriedRung,
 };
 use relupd_proto::api::v1;
 
@@ -87,7 +87,7 @@ fn reason(state: &ClusterState, phase: &Phase) -> String {
 fn halt_reason(state: &ClusterState, reason: &HaltReason) -> String {
     let name = |node: &NodeId| node_name(state, *node);
     match reason {
-        HaltReason::NodeFailed { node, failure } => format!("{}: {}", name(node), failure_text(failure)),
+        HaltReason::NodeFailed { node, failure } => format!("{}: {}", name(node), failure),
         HaltReason::NoProgress { node, after } => {
             format!("{} made no progress for {}", name(node), humantime::format_duration(*after))
         }
@@ -101,16 +101,6 @@ fn halt_reason(state: &ClusterState, reason: &HaltReason) -> String {
             format!("{} had lost contact with the leader and took itself back", name(node))
         }
         HaltReason::Aborted { by, .. } => format!("aborted by {by}"),
-    }
-}
-
-fn failure_text(failure: &Failure) -> String {
-    match failure {
-        Failure::Install { reason } => format!("install failed: {reason}"),
-        Failure::Verify { reason } => format!("what runs is not the release: {reason}"),
-        Failure::Health { check, reason } => format!("health check {check} failed: {reason}"),
-        Failure::VmDied { detail } => format!("the VM died: {detail}"),
-        Failure::Commit { reason } => format!("commit failed: {reason}"),
     }
 }
 
@@ -205,7 +195,7 @@ fn step(step: &Step) -> (v1::NodeStep, String) {
         Step::Upgrading { stage: Stage::Installing, .. } => (v1::NodeStep::Installing, String::new()),
         Step::Upgrading { stage: Stage::Baking, .. } => (v1::NodeStep::Baking, String::new()),
         Step::Healthy { .. } => (v1::NodeStep::Healthy, String::new()),
-        Step::Failed { failure } => (v1::NodeStep::Failed, failure_text(failure)),
+        Step::Failed { failure } => (v1::NodeStep::Failed, failure.to_string()),
         Step::Draining { .. } => (v1::NodeStep::Draining, String::new()),
         Step::ReadyToCommit { .. } => (v1::NodeStep::ReadyToCommit, String::new()),
         Step::Committing { .. } => (v1::NodeStep::Committing, String::new()),

@@ -16,6 +16,7 @@ pub mod link;
 mod observe;
 mod place;
 mod preflight;
+mod reason;
 mod relup_checks;
 mod roll_back;
 mod term;
@@ -212,9 +213,8 @@ fn from_link(what: &'static str, error: LinkError) -> DriverError {
         LinkError::Absent | LinkError::Gone => DriverError::VmGone { what },
         LinkError::TimedOut(after) => DriverError::TimedOut { what, after },
         LinkError::Listen { path, source } => DriverError::Io { what, path, source },
-        LinkError::Failed(_) | LinkError::Malformed { .. } => {
-            DriverError::Failed { what, reason: error.to_string() }
-        }
+        LinkError::Failed(answer) => DriverError::Failed { what, reason: reason::explain(&answer) },
+        LinkError::Malformed { .. } => DriverError::Failed { what, reason: error.to_string() },
     }
 }
 
