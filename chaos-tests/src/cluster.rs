@@ -122,19 +122,18 @@ impl Cluster {
         Ok(Self { directory, binaries, members, app_port, kept: false, _short: short })
     }
 
-    /// A running cluster of so many nodes.
-    pub async fn start(directory: &Path, binaries: Binaries, size: u8) -> anyhow::Result<Self> {
-        let mut cluster = Self::prepare(directory, binaries, size)?;
-        for index in 0..cluster.members.len() {
-            cluster.start_daemon(index).await?;
+    /// Starts every daemon and makes them one cluster.
+    pub async fn form(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.members.len() {
+            self.start_daemon(index).await?;
         }
-        cluster.ctl(0).run(&["cluster", "init"]).await?;
-        for index in 1..cluster.members.len() {
-            let token = cluster.ctl(0).token().await?;
-            cluster.ctl(index).run(&["cluster", "join", &token]).await?;
+        self.ctl(0).run(&["cluster", "init"]).await?;
+        for index in 1..self.members.len() {
+            let token = self.ctl(0).token().await?;
+            self.ctl(index).run(&["cluster", "join", &token]).await?;
         }
-        cluster.settled().await?;
-        Ok(cluster)
+        self.settled().await?;
+        Ok(())
     }
 
     /// The nodes, in the order of their addresses.

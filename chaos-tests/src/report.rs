@@ -1,10 +1,13 @@
 //! Figures in the format that every make target writes.
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
+use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
+
+/// One line, below the header.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// What was measured or counted.
 #[derive(Clone, Debug, Serialize)]
@@ -74,7 +77,7 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(STYLE);
         table.set_header(["figure", "value", "must be", ""]);
         for figure in &self.figures {
             let must_be = match (figure.bound, figure.unit.as_str()) {

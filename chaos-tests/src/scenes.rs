@@ -85,6 +85,16 @@ impl Stage {
         .await
     }
 
+    /// Waits until the app on a node is healthy, as relupd has it.
+    pub async fn healthy(&self, index: usize) -> anyhow::Result<()> {
+        let name = self.cluster.members()[index].name();
+        wait::until(&format!("{APP} on {name} is healthy"), HEALTH_PATIENCE, async || {
+            let status = self.cluster.ctl(index).status().await?;
+            Ok((status.instance(name, APP)?.health == "healthy").then_some(()))
+        })
+        .await
+    }
+
     /// No request failed and no count was lost.
     fn judge_load(&self, record: &Record) -> anyhow::Result<()> {
         let failures = record.failures();

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What is pushed; the first is installed first.
+const VERSIONS: [&str; 5] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0"];
+
 /// What stays from run to run: building the sample app takes longer than the demo.
 const SAMPLES: &str = "samples";
 
@@ -97,7 +100,7 @@ async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     show.heading("1. Three daemons become a cluster");
     scenes::form::play(stage).await.context("scene 1")?;
     show.heading("2. Five releases are pushed, 0.1.0 is installed and started");
-    scenes::first::play(stage, &SpecConfig::default()).await.context("scene 2")?;
+    scenes::first::play(stage, &SpecConfig::default(), &VERSIONS).await.context("scene 2")?;
     show.heading("3. 0.2.0 is rolled hot, under load");
     report.extend(scenes::hot::play(stage).await.context("scene 3")?);
     show.heading("4. 0.3.0 falls ill on the second node");

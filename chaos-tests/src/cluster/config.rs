@@ -71,7 +71,7 @@ unhealthy_after = 3
 start_grace = "30s"
 
 [[health.check]]
-name = "health"
+name = "ready"
 http = "http://{{{{node.address}}}}:{port}/health"
 status = 200
 timeout = "2s"

@@ -40,6 +40,7 @@ pub async fn play(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     let untouched = before[third].is_same_life(&after[third])
         && after[third].code_changes_since(&before[third]) == (0, 0)
         && versions == ["0.2.0"];
+    let halted = untouched && record.versions(name(second)) == ["0.2.0", "0.3.0"];
     let back = |index| record.last_of(name(index), "0.3.0").context("0.3.0 answered there");
     ensure!(back(second)? < back(first)?, "{} went back before {}", name(first), name(second));
     stage.all_settled_on("0.2.0").await?;
@@ -48,7 +49,7 @@ pub async fn play(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     show.witnessed(&format!("load client: only {} ever answered on {}", versions.join(", "), name(third)));
     stage.judge_load(&record)?;
     Ok(vec![
-        Figure::exactly("bad_release_halted", 1, 1),
+        Figure::exactly("bad_release_halted", u64::from(halted), 1),
         Figure::exactly("nodes_reverted_hot", hot, 2),
         Figure::exactly("untouched_nodes_touched", u64::from(!untouched), 0),
     ])

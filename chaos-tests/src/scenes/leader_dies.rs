@@ -3,8 +3,11 @@
 use super::{Stage, ended_as};
 use crate::report::Figure;
 use crate::wait;
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use std::time::Duration;
+
+/// Long enough for a node on a busy machine.
+const STEP: Duration = Duration::from_secs(60);
 
 /// Long enough for an election on a busy machine.
 const ELECTION: Duration = Duration::from_secs(60);
@@ -22,21 +25,32 @@ pub async fn play(stage: &mut Stage) -> anyhow::Result<Vec<Figure>> {
     let at = at.to_owned();
     let id = ctl.start(&plan).await?;
     show.prompt(&at, &["rollout", "start", &plan.id]);
-    let done = wait::until("the first node bakes", Duration::from_secs(60), async || {
+    wait::until("the second node bakes", STEP, async || {
         let rollout = ctl.rollout(&id).await?;
-        let at_work = rollout.nodes.iter().any(|node| node.touched && node.step == "baking");
-        Ok(at_work.then_some(rollout.summary.nodes_done))
+        let second = rollout.nodes.get(1).context("a second node")?;
+        Ok((second.step == "baking").then_some(()))
     })
     .await?;
 
-    show.say(&format!("{old} leads the cluster: kill -9 of its daemon, with {done} of 3 nodes done"));
+    let at_work = plan.order()[1].to_owned();
+    show.say(&format!("{old} leads the cluster, {at_work} bakes: kill -9 of the daemon on {old}"));
     stage.cluster.kill_daemon(leader)?;
     let new = wait::until("another node leads", ELECTION, async || {
         let status = ctl.status().await?;
         Ok(status.leader().ok().filter(|name| *name != old).map(str::to_owned))
     })
     .await?;
-    show.say(&format!("{new} leads now; the daemon on {old} is started again"));
+    show.say(&format!("{new} leads now"));
+    // Where the killed daemon is the one at work, nobody else can judge that node.
+    if at_work != old {
+        wait::until("the rollout goes on", STEP, async || {
+            let rollout = ctl.rollout(&id).await?;
+            Ok(rollout.nodes.get(1).filter(|second| second.step != "baking").map(|_| ()))
+        })
+        .await?;
+        show.witnessed(&format!("the rollout goes on without {old}"));
+    }
+    show.say(&format!("the daemon on {old} is started again"));
     stage.cluster.start_daemon(leader).await?;
     let code = show.follow(&at, &ctl, &["rollout", "watch", &id, "--timeout", "150s"]).await?;
     let rollout = ctl.rollout(&id).await?;
@@ -47,9 +61,9 @@ pub async fn play(stage: &mut Stage) -> anyhow::Result<Vec<Figure>> {
     show.run(&at, &ctl, &["cluster", "status"]).await?;
 
     let after = stage.testimonies().await?;
+    let completed = after.iter().all(|testimony| testimony.info.version == "0.1.0");
     let mut twice = 0;
     for (before, after) in before.iter().zip(&after) {
-        ensure!(after.info.version == "0.1.0", "{} answers", after.info.version);
         ensure!(before.is_same_life(after), "a VM was restarted");
         let (up, down) = after.code_changes_since(before);
         ensure!(down >= 1, "state was never migrated down");
@@ -59,7 +73,7 @@ pub async fn play(stage: &mut Stage) -> anyhow::Result<Vec<Figure>> {
     show.witnessed("the app: 0.1.0 answers on every node, code_change ran once on each, same boot nonces");
     stage.judge_load(&record)?;
     Ok(vec![
-        Figure::exactly("leader_kill_rollout_completed", 1, 1),
+        Figure::exactly("leader_kill_rollout_completed", u64::from(completed), 1),
         Figure::exactly("steps_run_twice", twice, 0),
     ])
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(super) struct Plain {
     phase: String,
+    reason: String,
     nodes: BTreeMap<String, String>,
 }
 
@@ -37,8 +38,11 @@ impl Plain {
         if let Some(summary) = &rollout.summary {
             let now = phase_line(summary);
             if self.phase != now {
-                lines.push(now.clone());
+                // A reason that was said already stays true through the phases that follow from it.
+                let is_known = self.reason == summary.reason;
+                lines.push(if is_known { phase_only(summary) } else { now.clone() });
                 self.phase = now;
+                self.reason.clone_from(&summary.reason);
             }
         }
         lines
@@ -54,7 +58,11 @@ pub(super) fn node_text(node: &v1::NodeProgress) -> String {
 /// The rollout's phase, and what there is to say about it.
 pub(super) fn phase_line(summary: &v1::RolloutSummary) -> String {
     let reason = if summary.reason.is_empty() { String::new() } else { format!(": {}", summary.reason) };
-    format!("rollout {} is {}{reason}", summary.id, phase_text(summary))
+    format!("{}{reason}", phase_only(summary))
+}
+
+fn phase_only(summary: &v1::RolloutSummary) -> String {
+    format!("rollout {} is {}", summary.id, phase_text(summary))
 }
 
 #[cfg(test)]
@@ -86,5 +94,19 @@ mod tests {
         assert!(plain.changes(&first).is_empty());
         let second = change(v1::Phase::Rolling, &[("beam1", Baking), ("beam2", Planned)]);
         assert_eq!(plain.changes(&second), ["beam1: baking"]);
+    }
+
+    #[test]
+    fn a_reason_is_printed_once() {
+        let because = |phase| {
+            let mut change = change(phase, &[]);
+            if let Some(summary) = change.rollout.as_mut().and_then(|rollout| rollout.summary.as_mut()) {
+                summary.reason = "beam1: sick".to_owned();
+            }
+            change
+        };
+        let mut plain = Plain::default();
+        assert_eq!(plain.changes(&because(v1::Phase::Halted)), ["rollout r1 is halted: beam1: sick"]);
+        assert_eq!(plain.changes(&because(v1::Phase::Reverting)), ["rollout r1 is reverting"]);
     }
 }

@@ -1,0 +1,65 @@
+//! What cannot be pushed.
+
+use crate::support::{Play, assert_says};
+use std::fs;
+use std::process::Command;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archives_that_are_no_release_are_refused_by_name_and_change_nothing() {
+    let play = Play::formed(1).await;
+    let ctl = play.ctl();
+    let whole = fs::read(play.samples.archive("0.1.0")).unwrap();
+    let truncated = play.path().join("truncated.tar.gz");
+    fs::write(&truncated, &whole[..whole.len() / 2]).unwrap();
+    let corrupt = play.path().join("corrupt.tar.gz");
+    let mut bytes = whole.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].fill(0);
+    fs::write(&corrupt, bytes).unwrap();
+    let text = play.path().join("text.tar.gz");
+    fs::write(&text, "not an archive").unwrap();
+    let missing = play.path().join("missing.tar.gz");
+    let empty = archive(&play, "empty", &[]);
+    let traversal = archive(&play, "traversal", &["--transform", "s|^|../../|", "-P"]);
+    for path in [truncated, corrupt, text, missing, empty, traversal] {
+        let path = path.to_string_lossy().into_owned();
+        let said = ctl.refused(&["release", "push", &path]).await.unwrap();
+        assert_says(&said, &[&path]);
+    }
+    let releases: Vec<serde_json::Value> = ctl.json(&["release", "list"]).await.unwrap();
+    assert!(releases.is_empty(), "{releases:?}");
+    ctl.run(&["release", "push", &play.samples.archive("0.1.0").to_string_lossy()]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_release_may_be_pushed_again_but_a_version_never_changes_its_content() {
+    let play = Play::formed(1).await;
+    let ctl = play.ctl();
+    let archive = play.samples.archive("0.1.0");
+    for _ in 0..2 {
+        ctl.run(&["release", "push", &archive.to_string_lossy()]).await.unwrap();
+    }
+    // Another build of the same version: one file more.
+    let tree = play.path().join("other");
+    fs::create_dir(&tree).unwrap();
+    run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&tree));
+    fs::write(tree.join("releases/0.1.0/extra"), "other").unwrap();
+    let other = play.path().join("other.tar.gz");
+    run(Command::new("tar").arg("-czf").arg(&other).arg("-C").arg(&tree).arg("."));
+    let said = ctl.refused(&["release", "push", &other.to_string_lossy()]).await.unwrap();
+    assert_says(&said, &["0.1.0"]);
+}
+
+/// An archive of one small file.
+fn archive(play: &Play, name: &str, options: &[&str]) -> std::path::PathBuf {
+    let tree = play.path().join(name);
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("file"), "").unwrap();
+    let path = play.path().join(format!("{name}.tar.gz"));
+    run(Command::new("tar").args(options).arg("-czf").arg(&path).arg("-C").arg(&tree).arg("file"));
+    path
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}

@@ -1,0 +1,89 @@
+//! What every test begins with.
+
+use chaos_tests::binaries::Binaries;
+use chaos_tests::cluster::{Cluster, SpecConfig};
+use chaos_tests::ctl::Ctl;
+use chaos_tests::samples::Samples;
+use chaos_tests::scenes::{Stage, first};
+use chaos_tests::show::Show;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A stage with a directory of its own, which stays where a test fails.
+pub(crate) struct Play {
+    stage: Stage,
+    directory: TempDir,
+}
+
+impl Play {
+    /// Daemons that are not part of a cluster yet, and do not run.
+    pub(crate) async fn prepared(size: u8) -> Self {
+        let directory = tempfile::Builder::new().prefix("relupd-e2e-").tempdir().unwrap();
+        let binaries = Binaries::of_this_build().unwrap();
+        let cluster = Cluster::prepare(directory.path(), binaries, size).unwrap();
+        let samples = Samples::shared().await.unwrap();
+        Self { stage: Stage { cluster, samples, show: Show::Silent }, directory }
+    }
+
+    /// A running cluster.
+    pub(crate) async fn formed(size: u8) -> Self {
+        let mut play = Self::prepared(size).await;
+        play.stage.cluster.form().await.unwrap();
+        play
+    }
+
+    /// A running cluster with these releases pushed and the first of them rolled out.
+    pub(crate) async fn installed(size: u8, versions: &[&str]) -> Self {
+        let play = Self::formed(size).await;
+        first::play(&play.stage, &quick(), versions).await.unwrap();
+        play
+    }
+
+    /// The command line on the first node.
+    pub(crate) fn ctl(&self) -> Ctl {
+        self.stage.cluster.ctl(0)
+    }
+
+    /// A place for a test's own files.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Deref for Play {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+impl DerefMut for Play {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+}
+
+impl Drop for Play {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.directory.disable_cleanup(true);
+            eprintln!("logs and states are below {}", self.directory.path().display());
+        }
+    }
+}
+
+/// Policy and checks that do not let a test wait.
+pub(crate) fn quick() -> SpecConfig {
+    SpecConfig { bake: Duration::from_millis(800), interval: Duration::from_millis(200) }
+}
+
+/// An error must name the thing and what to do.
+#[track_caller]
+pub(crate) fn assert_says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is missing in: {said}");
+    }
+}
