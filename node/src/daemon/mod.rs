@@ -98,7 +98,13 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Daem
     };
     let member = match identity {
         Some(identity) => Some(Arc::new(outside.resume(identity).await.map_err(boxed)?)),
-        None => None,
+        None => {
+            // Nothing listens there before there is a cluster; a setting that cannot work is said now.
+            let binding = outside.binding();
+            binding.check()?;
+            drop((binding.udp()?, binding.tcp()?));
+            None
+        }
     };
     serve(outside, member, metrics, stop, failed).await
 }
