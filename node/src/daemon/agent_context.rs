@@ -62,7 +62,7 @@ impl Host {
         if !self.settings.allows_root(&app.root) {
             let root = app.root.display();
             let why = format!(
-                "release root {root} is not below `release_roots` of this node's relupd.toml; add it there, or choose another root"
+                "release root {root} is not below one of `releases.roots` in this node's relupd.toml; add it there, or choose another root"
             );
             return Err(why.into());
         }
