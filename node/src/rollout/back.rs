@@ -116,7 +116,9 @@ fn strand(view: &View<'_>, node: NodeId) -> Stranded {
         Step::RevertFailed { tried } => Stranded {
             node,
             reason: format!("no way back was found: {}", tried_rungs(tried)),
-            remedy: format!("see its daemon's log, put it right, then: relupctl node repair {node} --app {app}"),
+            remedy: format!(
+                "see its daemon's log, put it right, then: relupctl node repair {node} --app {app}"
+            ),
         },
         _ => Stranded {
             node,
