@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: all setup demo test lint bench link clean-demo
+.PHONY: all setup demo test lint bench link
 
 all:
 	$(CARGO) build --release --workspace
