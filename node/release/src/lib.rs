@@ -4,7 +4,6 @@
 
 pub mod archive;
 pub mod digest;
-pub mod hot;
 pub mod info;
 pub mod manifest;
 pub mod pointer;

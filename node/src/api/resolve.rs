@@ -6,9 +6,10 @@ use crate::ids::{AppName, Digest, NodeId, PlanId, ReleaseName, ReleaseVersion, R
 use crate::state::ClusterState;
 use crate::state::app::App;
 use crate::state::node::NodeRecord;
+use crate::state::plan::Plan;
 use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseRecord;
-use crate::state::rollout::{Plan, Rollout};
+use crate::state::rollout::Rollout;
 use std::str::FromStr;
 use tonic::Status;
 

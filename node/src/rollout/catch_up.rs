@@ -6,7 +6,7 @@ use super::view::OUT_OF_REACH;
 use crate::ids::NodeId;
 use crate::state::ClusterState;
 use crate::state::app::{App, Instance};
-use crate::state::rollout::Purpose;
+use crate::state::plan::Purpose;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -7,9 +7,9 @@ use crate::spec::{DriverKind, MethodPolicy};
 use crate::state::ClusterState;
 use crate::state::app::{App, Instance};
 use crate::state::command::Command;
+use crate::state::plan::{PlanStep, Purpose};
 use crate::state::rejection::Rejection;
 use crate::state::release::{ReleaseId, ReleaseRecord};
-use crate::state::rollout::{PlanStep, Purpose};
 
 /// A plan that has no number yet; `SavePlan` gives it one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,10 +9,9 @@ use crate::ids::{
 use crate::spec::AppSpec;
 use crate::state::app::Order;
 use crate::state::node::{Certificate, OperatorRecord};
+use crate::state::plan::{PlanStep, Purpose};
 use crate::state::release::{ReleaseId, ReleaseRecord};
-use crate::state::rollout::{
-    AbortMode, Elapsed, Failure, HaltReason, PlanStep, Purpose, Refusal, Stage, Stranded, TriedRung,
-};
+use crate::state::rollout::{AbortMode, Elapsed, Failure, HaltReason, Refusal, Stage, Stranded, TriedRung};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

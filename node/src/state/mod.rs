@@ -9,10 +9,12 @@ pub mod event;
 pub mod invariants;
 mod legality;
 pub mod node;
+pub mod plan;
 pub mod rejection;
 pub mod release;
 pub mod rollout;
 pub mod snapshot;
+mod text;
 
 use crate::identity::token::TokenRecord;
 use crate::ids::{
@@ -23,9 +25,10 @@ use command::Applied;
 use event::Event;
 use jiff::Timestamp;
 use node::{NodeRecord, OperatorRecord};
+use plan::Plan;
 use rejection::Rejection;
 use release::ReleaseRecord;
-use rollout::{Plan, Rollout};
+use rollout::Rollout;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -1,61 +1,14 @@
-//! Plans and rollouts as data. What to do next with them is decided in `crate::rollout`.
+//! Rollouts as data. What to do next with them is decided in `crate::rollout`.
 
 use crate::driver::{Check, Method, Rung};
-use crate::ids::{AppName, BootNonce, Generation, NodeId, PlanId, RolloutId};
+use crate::ids::{BootNonce, Generation, NodeId, RolloutId};
 use crate::spec::AppSpec;
+use crate::state::plan::Plan;
 use crate::state::release::ReleaseId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
-
-/// An immutable, ordered list of node steps, made from one basis of the app's state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Its id.
-    pub id: PlanId,
-    /// Which app.
-    pub app: AppName,
-    /// The app's `basis` that it was made from.
-    pub basis: u64,
-    /// Where everybody goes.
-    pub to: ReleaseId,
-    /// In the order of execution.
-    pub steps: Vec<PlanStep>,
-    /// Why it is made.
-    pub purpose: Purpose,
-    /// Who asked for it.
-    pub made_by: String,
-    /// When.
-    pub made_at: Timestamp,
-}
-
-/// One node's part of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanStep {
-    /// Which node.
-    pub node: NodeId,
-    /// Where it comes from; `None` where nothing is installed.
-    pub from: Option<ReleaseId>,
-    /// How it goes there.
-    pub method: Method,
-    /// Why that method.
-    pub because: String,
-    /// How it would come back.
-    pub way_back: Vec<Rung>,
-    /// It belongs to the canary.
-    pub canary: bool,
-}
-
-/// Why a plan was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Purpose {
-    /// An operator rolls the app to a release.
-    Roll,
-    /// The cluster brings one node that joined or returned to the app's committed release.
-    CatchUp,
-}
 
 /// A plan being carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,65 +266,6 @@ pub struct TriedRung {
     pub reason: String,
 }
 
-impl Phase {
-    /// One word for it.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Preparing => "preparing",
-            Self::Rolling => "rolling",
-            Self::Committing { .. } => "committing",
-            Self::Halted { .. } => "halted",
-            Self::Reverting { .. } => "reverting",
-            Self::Completed => "completed",
-            Self::Refused { .. } => "refused",
-            Self::Reverted { .. } => "reverted",
-            Self::Held { .. } => "held",
-            Self::NeedsOperator { .. } => "needs operator",
-        }
-    }
-}
-
-impl fmt::Display for AbortMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hold => "hold",
-            Self::Revert => "revert",
-        })
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Install { reason } => write!(f, "installation failed: {reason}"),
-            Self::Verify { reason } => write!(f, "verification failed: {reason}"),
-            Self::Health { check, reason } => write!(f, "health check {check} failed: {reason}"),
-            Self::VmDied { detail } => write!(f, "the VM died: {detail}"),
-            Self::Commit { reason } => write!(f, "could not be made permanent: {reason}"),
-        }
-    }
-}
-
-impl fmt::Display for HaltReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NodeFailed { node, failure } => write!(f, "node {node}: {failure}"),
-            Self::NoProgress { node, after } => {
-                write!(f, "node {node} made no progress for {}", humantime::format_duration(*after))
-            }
-            Self::Unreachable { node, after } => {
-                write!(f, "node {node} was out of reach for {}", humantime::format_duration(*after))
-            }
-            Self::RolloutDeadline { after } => {
-                write!(f, "the rollout took longer than {}", humantime::format_duration(*after))
-            }
-            Self::Orphaned { node } => write!(f, "node {node} had lost contact and took itself back"),
-            Self::Aborted { by, how } => write!(f, "aborted by {by} ({how})"),
-        }
-    }
-}
-
 impl Rollout {
     /// The nodes that were ever ordered to upgrade, acknowledged or not, newest first.
     #[must_use]
@@ -394,17 +288,5 @@ impl Rollout {
     #[must_use]
     pub fn from_of(&self, node: NodeId) -> Option<&ReleaseId> {
         self.plan.steps.iter().find(|step| step.node == node)?.from.as_ref()
-    }
-}
-
-impl Stage {
-    /// What a node is doing.
-    #[must_use]
-    pub const fn verb(self) -> &'static str {
-        match self {
-            Self::Assigned => "assigned",
-            Self::Installing => "installing",
-            Self::Baking => "baking",
-        }
     }
 }

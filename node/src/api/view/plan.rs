@@ -3,7 +3,7 @@
 use super::{node_name, time};
 use crate::driver::{Method, Rung};
 use crate::state::ClusterState;
-use crate::state::rollout::{Plan, PlanStep, Purpose};
+use crate::state::plan::{Plan, PlanStep, Purpose};
 use relupd_proto::api::v1;
 
 pub(crate) fn plan(state: &ClusterState, plan: &Plan) -> v1::Plan {

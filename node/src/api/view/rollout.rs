@@ -5,8 +5,9 @@ use super::{node_name, optional, optional_node_name, time};
 use crate::driver::{Check, CheckResult};
 use crate::ids::NodeId;
 use crate::state::ClusterState;
+use crate::state::plan::PlanStep;
 use crate::state::rollout::{
-    HaltReason, NodeProgress, Phase, PlanStep, Refusal, Rollout, Stage, Step, Stranded, TriedRung,
+    HaltReason, NodeProgress, Phase, Refusal, Rollout, Stage, Step, Stranded, TriedRung,
 };
 use relupd_proto::api::v1;
 

@@ -5,8 +5,9 @@ use super::{About, Context, DONE};
 use crate::ids::{AppName, Generation, NodeId, RolloutId};
 use crate::state::app::Order;
 use crate::state::command::Decision;
+use crate::state::plan::Purpose;
 use crate::state::rejection::Rejection;
-use crate::state::rollout::{HaltReason, Phase, Purpose, Rollout, Stage, Step};
+use crate::state::rollout::{HaltReason, Phase, Rollout, Stage, Step};
 use crate::state::{ClusterState, Outcome, Quarantine};
 
 impl ClusterState {

@@ -3,11 +3,10 @@
 use super::{About, Context, DONE};
 use crate::ids::{AppName, NodeId, PlanId, RolloutId};
 use crate::state::command::{Actor, Applied};
+use crate::state::plan::{Plan, PlanStep, Purpose};
 use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseId;
-use crate::state::rollout::{
-    AbortMode, Elapsed, HaltReason, NodeProgress, Paused, Phase, Plan, PlanStep, Purpose, Rollout, Step,
-};
+use crate::state::rollout::{AbortMode, Elapsed, HaltReason, NodeProgress, Paused, Phase, Rollout, Step};
 use crate::state::{ClusterState, Outcome};
 
 /// So many plans are kept. A plan is stale after the next change to its app, so older ones are of no

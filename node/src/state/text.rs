@@ -1,0 +1,75 @@
+//! Phases, failures and reasons as people read them: in events, in the log and in `relupctl`.
+
+use crate::state::rollout::{AbortMode, Failure, HaltReason, Phase, Stage};
+use std::fmt;
+
+impl Phase {
+    /// One word for it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Rolling => "rolling",
+            Self::Committing { .. } => "committing",
+            Self::Halted { .. } => "halted",
+            Self::Reverting { .. } => "reverting",
+            Self::Completed => "completed",
+            Self::Refused { .. } => "refused",
+            Self::Reverted { .. } => "reverted",
+            Self::Held { .. } => "held",
+            Self::NeedsOperator { .. } => "needs operator",
+        }
+    }
+}
+
+impl fmt::Display for AbortMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hold => "hold",
+            Self::Revert => "revert",
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Install { reason } => write!(f, "installation failed: {reason}"),
+            Self::Verify { reason } => write!(f, "verification failed: {reason}"),
+            Self::Health { check, reason } => write!(f, "health check {check} failed: {reason}"),
+            Self::VmDied { detail } => write!(f, "the VM died: {detail}"),
+            Self::Commit { reason } => write!(f, "could not be made permanent: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for HaltReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeFailed { node, failure } => write!(f, "node {node}: {failure}"),
+            Self::NoProgress { node, after } => {
+                write!(f, "node {node} made no progress for {}", humantime::format_duration(*after))
+            }
+            Self::Unreachable { node, after } => {
+                write!(f, "node {node} was out of reach for {}", humantime::format_duration(*after))
+            }
+            Self::RolloutDeadline { after } => {
+                write!(f, "the rollout took longer than {}", humantime::format_duration(*after))
+            }
+            Self::Orphaned { node } => write!(f, "node {node} had lost contact and took itself back"),
+            Self::Aborted { by, how } => write!(f, "aborted by {by} ({how})"),
+        }
+    }
+}
+
+impl Stage {
+    /// What a node is doing.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Assigned => "assigned",
+            Self::Installing => "installing",
+            Self::Baking => "baking",
+        }
+    }
+}
