@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use relupd::config::{self, Overrides};
-use relupd::driver::erlang::launch::{self, LaunchArgs};
+use relupd::driver::launch::{self, LaunchArgs};
 use relupd::{daemon, telemetry};
 use std::error::Error;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Become an app's VM: what the app's own unit starts
+    /// Become an app: what the app's own unit starts
     Launch(LaunchArgs),
 }
 

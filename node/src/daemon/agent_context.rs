@@ -2,18 +2,16 @@
 
 use super::cluster::Cluster;
 use super::contact::Contact;
+use super::drivers::Drivers;
 use super::releases::Releases;
 use crate::agent::{AgentContext, ContextError, Opened};
 use crate::clock::{Monotonic, monotonic};
 use crate::config::Settings;
-use crate::driver::erlang::{ErlangDriver, ErlangSettings, Patience};
-use crate::driver::{ReleaseDriver, StagedRelease};
+use crate::driver::StagedRelease;
 use crate::health::{Monitor, Prompt, Surroundings};
 use crate::ids::{AppName, NodeId};
-use crate::service::Service;
-use crate::service::child::ChildService;
 use crate::spec::template::NodeVariables;
-use crate::spec::{AppSpec, DriverKind, ResolvedSpec, ServiceKind, resolve};
+use crate::spec::{AppSpec, resolve};
 use crate::state::command::{Actor, Command};
 use crate::state::release::ReleaseId;
 use crate::state::{ClusterState, Outcome};
@@ -32,6 +30,7 @@ pub(crate) struct Host {
     releases: Arc<Releases>,
     contact: Contact,
     metrics: Metrics,
+    drivers: Drivers,
     /// Of the apps that are open.
     prompts: watch::Sender<BTreeMap<AppName, Prompt>>,
 }
@@ -44,8 +43,9 @@ impl Host {
         contact: Contact,
         metrics: Metrics,
     ) -> Self {
+        let drivers = Drivers::new(Arc::clone(&settings));
         let prompts = watch::Sender::new(BTreeMap::new());
-        Self { settings, cluster, releases, contact, metrics, prompts }
+        Self { settings, cluster, releases, contact, metrics, drivers, prompts }
     }
 
     fn variables(&self) -> NodeVariables {
@@ -66,7 +66,7 @@ impl Host {
             );
             return Err(why.into());
         }
-        let driver = self.driver(&app)?;
+        let driver = self.drivers.open(&app)?;
         let surroundings = Surroundings {
             directory: app.root.clone(),
             environment: app.environment.clone(),
@@ -83,59 +83,6 @@ impl Host {
             prompts.insert(app.name.clone(), monitor.prompt());
         });
         Ok(Opened { driver, health: monitor.health() })
-    }
-
-    fn driver(
-        &self,
-        app: &ResolvedSpec,
-    ) -> Result<Arc<dyn ReleaseDriver>, Box<dyn std::error::Error + Send + Sync>> {
-        match &app.driver {
-            DriverKind::Erlang => {
-                let settings = ErlangSettings {
-                    app: app.name.clone(),
-                    release: app.release.clone(),
-                    root: app.root.clone(),
-                    run_directory: self.settings.run_dir.clone(),
-                    relupd: std::env::current_exe()?,
-                    environment: app.environment.clone(),
-                    user: None,
-                    stop_grace: app.stop_grace,
-                    patience: Patience::default(),
-                };
-                Ok(Arc::new(ErlangDriver::open(settings, self.service(app)?)?))
-            }
-            DriverKind::Restart { command: _ } => Err("the restart driver is not there yet".into()),
-            DriverKind::Fake => self.fake(app),
-        }
-    }
-
-    /// A host of its own for each app, kept in the state directory so that it survives the daemon.
-    #[cfg(feature = "testing")]
-    fn fake(
-        &self,
-        app: &ResolvedSpec,
-    ) -> Result<Arc<dyn ReleaseDriver>, Box<dyn std::error::Error + Send + Sync>> {
-        let path = self.settings.state_dir.join(format!("fake-{}.json", app.name));
-        Ok(crate::driver::fake::FakeHost::at(&path)?.driver())
-    }
-
-    #[cfg(not(feature = "testing"))]
-    fn fake(
-        &self,
-        app: &ResolvedSpec,
-    ) -> Result<Arc<dyn ReleaseDriver>, Box<dyn std::error::Error + Send + Sync>> {
-        let app = &app.name;
-        Err(format!("app {app} wants the fake driver, which this relupd was built without; give its spec another driver").into())
-    }
-
-    fn service(
-        &self,
-        app: &ResolvedSpec,
-    ) -> Result<Arc<dyn Service>, Box<dyn std::error::Error + Send + Sync>> {
-        match &app.service {
-            ServiceKind::Child => Ok(Arc::new(ChildService::open(&self.settings.state_dir)?)),
-            ServiceKind::Systemd { unit } => Err(format!("systemd unit {unit}: not there yet").into()),
-        }
     }
 }
 

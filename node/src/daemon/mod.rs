@@ -8,6 +8,7 @@ mod authority;
 pub mod cluster;
 mod contact;
 mod control;
+mod drivers;
 mod member;
 mod outside;
 mod releases;

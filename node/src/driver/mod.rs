@@ -2,10 +2,18 @@
 //! and it carries out single steps, each of which may be repeated at any time ("already done" is
 //! success) and may be cut off at any instant (the next observation tells what became of it).
 
+mod checks;
 pub mod erlang;
 #[cfg(any(test, feature = "testing"))]
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod files;
+pub mod launch;
+mod pointer;
+pub mod restart;
+mod run_directory;
+
+pub use run_directory::AppUser;
 
 use crate::ids::{BootNonce, ReleaseVersion};
 use async_trait::async_trait;
@@ -47,6 +55,32 @@ pub struct Observation {
     pub running: Running,
     /// What the sources taken together amount to.
     pub condition: Condition,
+}
+
+impl Observation {
+    /// The running version, where one is known.
+    #[must_use]
+    pub fn version(&self) -> Option<&ReleaseVersion> {
+        match &self.running {
+            Running::Up { version, .. } => Some(version),
+            Running::Down | Running::Unknown { .. } => None,
+        }
+    }
+
+    /// Whether one version runs, wholly, permanent or on trial.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match self.condition {
+            Condition::Trial | Condition::Clean | Condition::Debris { .. } => true,
+            Condition::Absent
+            | Condition::Stopped
+            | Condition::HalfEnvironment { .. }
+            | Condition::TornPointers { .. }
+            | Condition::HandlerLies { .. }
+            | Condition::MixedCode { .. }
+            | Condition::Unknown { .. } => false,
+        }
+    }
 }
 
 /// Whether the app runs, and as what.

@@ -202,11 +202,10 @@ fn reap(instance: String, pid: u32, mut child: Child) {
 
 /// The process that was started with this mark and leads its group; its children carry it too.
 fn find_marked(mark: &str) -> io::Result<Option<Identity>> {
-    let variable = format!("{MARK}={mark}");
     Ok(process::all()?
         .into_iter()
         .filter(|stat| stat.is_alive() && stat.group == stat.pid)
-        .find(|stat| process::was_started_with(stat.pid, &variable))
+        .find(|stat| process::variable(stat.pid, MARK).is_ok_and(|found| found.as_deref() == Some(mark)))
         .map(|stat| Identity { pid: stat.pid, start_time: stat.start_time }))
 }
 

@@ -2,7 +2,7 @@
 //! child processes. Either way the app outlives the daemon.
 
 pub mod child;
-mod process;
+pub(crate) mod process;
 pub mod systemd;
 pub(crate) mod user;
 

@@ -9,29 +9,28 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
+use tokio::net::unix::pipe;
 
-/// How often a process that was asked to stop is looked at. Only while stopping, so it costs nothing
-/// otherwise; waiting on the pidfd is not offered by tokio without `unsafe`.
+/// How often a group of processes that was killed is looked at: only its leader has a pidfd to wait on.
 pub(super) const EXIT_POLL: Duration = Duration::from_millis(10);
 
 /// What tells a process from every other one of this boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) pid: u32,
+pub(crate) struct Identity {
+    pub(crate) pid: u32,
     /// Clock ticks since boot.
-    pub(super) start_time: u64,
+    pub(crate) start_time: u64,
 }
 
 /// A process that lived when it was opened.
 #[derive(Debug)]
-pub(super) struct Process {
-    identity: Identity,
+pub(crate) struct Process {
     pidfd: OwnedFd,
 }
 
 impl Process {
     /// The process, if it is still there and still the same one.
-    pub(super) fn open(identity: Identity) -> io::Result<Option<Self>> {
+    pub(crate) fn open(identity: Identity) -> io::Result<Option<Self>> {
         let Some(pid) = raw_pid(identity.pid) else { return Ok(None) };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
@@ -39,7 +38,7 @@ impl Process {
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(is_alive(identity)?.then_some(Self { identity, pidfd }))
+        Ok(is_alive(identity)?.then_some(Self { pidfd }))
     }
 
     /// Sends a signal; a process that is gone already is fine.
@@ -50,12 +49,11 @@ impl Process {
         }
     }
 
-    /// Waits until it has exited, whoever reaps it.
-    pub(super) async fn exited(&self) -> io::Result<()> {
-        while is_alive(self.identity)? {
-            tokio::time::sleep(EXIT_POLL).await;
-        }
-        Ok(())
+    /// Waits until it has exited, whoever reaps it: that is when a pidfd becomes readable.
+    pub(crate) async fn exited(&self) -> io::Result<()> {
+        // tokio waits on any descriptor only with `unsafe`, on an unchecked pipe without; nothing is
+        // ever read from this one.
+        pipe::Receiver::from_owned_fd_unchecked(self.pidfd.try_clone()?)?.readable().await
     }
 }
 
@@ -119,11 +117,31 @@ pub(super) fn all() -> io::Result<Vec<Stat>> {
     Ok(processes)
 }
 
-/// Whether the process was started with this variable. Other users' processes cannot be asked, and
-/// are not ours.
-pub(super) fn was_started_with(pid: u32, variable: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|item| item == variable.as_bytes()))
+/// The value of a variable that the process was started with. Only root may ask other users' processes.
+pub(crate) fn variable(pid: u32, name: &str) -> io::Result<Option<String>> {
+    let environment = match fs::read(format!("/proc/{pid}/environ")) {
+        Err(error) if is_gone(&error) => return Ok(None),
+        environment => environment?,
+    };
+    let value = environment.split(|byte| *byte == 0).find_map(|item| {
+        let value = item.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    });
+    Ok(value)
+}
+
+/// What the kernel calls the process: the name of the file that it executes, cut off.
+pub(crate) fn name(pid: u32) -> io::Result<Option<String>> {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => Ok(Some(name.trim_end().to_owned())),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the kernel makes of a file's name: TASK_COMM_LEN is 16, with a zero at the end.
+pub(crate) fn kernel_name(file: &str) -> &str {
+    file.get(..15).unwrap_or(file)
 }
 
 /// Kills what is left of the group that `leader` leads or led. Returns how many were alive.
@@ -146,7 +164,7 @@ pub(super) fn kill_group(leader: Identity) -> io::Result<usize> {
 }
 
 /// Changes with every boot: pids and start times of another boot say nothing.
-pub(super) fn boot_id() -> io::Result<String> {
+pub(crate) fn boot_id() -> io::Result<String> {
     fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).map(|text| text.trim().to_owned())
 }
 
@@ -168,6 +186,24 @@ mod tests {
         let text = "42 (a) R (b) S 1 40 40 0 -1 4194560 10 0 0 0 1 2 0 0 20 0 1 0 777 1000 10 1844";
         assert_eq!(Stat::parse(text), Some(Stat { pid: 42, state: 'S', group: 40, start_time: 777 }));
         assert_eq!(Stat::parse("42 (a) S 1"), None);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_process_is_waited_for_and_not_polled() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let stat = stat(child.id()).expect("/proc").expect("it runs");
+        let identity = Identity { pid: stat.pid, start_time: stat.start_time };
+        let process = Process::open(identity).expect("a pidfd").expect("it runs");
+        let early = tokio::time::timeout(Duration::from_millis(50), process.exited()).await;
+        assert!(early.is_err(), "it still runs");
+        process.signal(Signal::KILL).expect("ours");
+        // It stays as a zombie: nobody has waited for it yet.
+        tokio::time::timeout(Duration::from_secs(10), process.exited())
+            .await
+            .expect("it ended")
+            .expect("a wait");
+        assert!(!is_alive(identity).expect("/proc"));
+        child.wait().expect("ours");
     }
 
     #[tokio::test]

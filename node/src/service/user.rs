@@ -10,16 +10,19 @@ pub(crate) struct User {
     pub(crate) gid: u32,
 }
 
-/// The user to change to before a program is run as `name`; `None` where that is the daemon's own.
-///
-/// Users come from /etc/passwd: apps run as local system users, and a lookup that depends on the
-/// network must not keep an app from starting.
-pub(crate) fn to_change_to(name: Option<&str>) -> Result<Option<User>, String> {
-    let Some(name) = name else { return Ok(None) };
+/// The user of this name. Users come from /etc/passwd: apps run as local system users, and a lookup that
+/// depends on the network must not keep an app from starting.
+pub(crate) fn lookup(name: &str) -> Result<User, String> {
     let passwd =
         fs::read_to_string("/etc/passwd").map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
-    let user = find_in(&passwd, name)
-        .ok_or_else(|| format!("this host has no user {name:?}; create it, or correct `user` in the spec"))?;
+    find_in(&passwd, name)
+        .ok_or_else(|| format!("this host has no user {name:?}; create it, or correct `user` in the spec"))
+}
+
+/// The user to change to before a program is run as `name`; `None` where that is the daemon's own.
+pub(crate) fn to_change_to(name: Option<&str>) -> Result<Option<User>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let user = lookup(name)?;
     let own = geteuid();
     if user.uid == own.as_raw() {
         return Ok(None);

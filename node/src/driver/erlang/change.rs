@@ -3,7 +3,8 @@
 use super::disk;
 use super::link::LinkError;
 use super::relup_checks::{self, Sides};
-use super::{ErlangDriver, from_link, running_version};
+use super::{ErlangDriver, from_link};
+use crate::driver::files::blocking;
 use crate::driver::{Condition, DriverError, Liveness, Observation, Running, Transition};
 use crate::ids::ReleaseVersion;
 use relupd_release::pointer::StartErl;
@@ -26,7 +27,7 @@ impl ErlangDriver {
         let begun = self.vm.knows(&transition.operation).await.map_err(|error| from_link(WHAT, error))?;
         if !begun {
             let observed = self.observation().await?;
-            if is_trial_or_clean(&observed) && running_version(&observed) == Some(&transition.to) {
+            if observed.is_whole() && observed.version() == Some(&transition.to) {
                 return Ok(());
             }
             expect(WHAT, &observed, from, &transition.operation)?;
@@ -34,7 +35,7 @@ impl ErlangDriver {
         }
         self.relup(WHAT, &transition.operation, &transition.to).await?;
         let after = self.observation().await?;
-        if running_version(&after) == Some(&transition.to) && is_trial_or_clean(&after) {
+        if after.version() == Some(&transition.to) && after.is_whole() {
             return Ok(());
         }
         Err(DriverError::Failed {
@@ -53,7 +54,7 @@ impl ErlangDriver {
     ) -> Result<(), DriverError> {
         let sides = Sides { book: self.book(what).await?, from: from.clone(), to: to.clone() };
         let layout = self.layout.clone();
-        let read = self.blocking(what, move || relup_checks::read(&layout, &sides)).await?;
+        let read = blocking(what, move || relup_checks::read(&layout, &sides)).await?;
         let reason = match read {
             Err(reason) => reason,
             Ok(_) => match self.vm.check_install(to.as_str()).await {
@@ -114,7 +115,7 @@ impl ErlangDriver {
     pub(super) async fn install_by_restart(&self, transition: &Transition) -> Result<(), DriverError> {
         const WHAT: &str = "install by restart";
         let observed = self.observation().await?;
-        if is_trial_or_clean(&observed) && running_version(&observed) == Some(&transition.to) {
+        if observed.is_whole() && observed.version() == Some(&transition.to) {
             return Ok(());
         }
         if observed.permanent != transition.from {
@@ -133,7 +134,7 @@ impl ErlangDriver {
         self.halt().await?;
         let pointer = StartErl { erts: entry.erts.clone(), release: transition.to.clone() };
         let layout = self.layout.clone();
-        self.blocking(WHAT, move || disk::write_trial(&layout, &pointer)).await?;
+        blocking(WHAT, move || disk::write_trial(&layout, &pointer)).await?;
         self.boot(WHAT).await.map(drop)
     }
 
@@ -141,7 +142,7 @@ impl ErlangDriver {
         const WHAT: &str = "verify";
         let failed = |reason: String| DriverError::Failed { what: WHAT, reason };
         let observed = self.observation().await?;
-        if !is_trial_or_clean(&observed) || running_version(&observed) != Some(&transition.to) {
+        if !observed.is_whole() || observed.version() != Some(&transition.to) {
             return Err(failed(format!(
                 "{} should run; found {:?}, {:?}",
                 transition.to, observed.running, observed.condition
@@ -164,19 +165,6 @@ impl ErlangDriver {
     }
 }
 
-pub(super) fn is_trial_or_clean(observed: &Observation) -> bool {
-    match observed.condition {
-        Condition::Trial | Condition::Clean | Condition::Debris { .. } => true,
-        Condition::Absent
-        | Condition::Stopped
-        | Condition::HalfEnvironment { .. }
-        | Condition::TornPointers { .. }
-        | Condition::HandlerLies { .. }
-        | Condition::MixedCode { .. }
-        | Condition::Unknown { .. } => false,
-    }
-}
-
 fn expect(
     what: &'static str,
     observed: &Observation,
@@ -184,7 +172,7 @@ fn expect(
     operation: &str,
 ) -> Result<(), DriverError> {
     let clean = matches!(observed.condition, Condition::Clean | Condition::Debris { .. });
-    if clean && running_version(observed) == Some(from) {
+    if clean && observed.version() == Some(from) {
         return Ok(());
     }
     let running = match &observed.running {

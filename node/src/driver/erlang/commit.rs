@@ -2,7 +2,8 @@
 
 use super::disk;
 use super::observe::{BookFile, classify};
-use super::{ErlangDriver, from_link, running_version};
+use super::{ErlangDriver, from_link};
+use crate::driver::files::{blocking, remove_durably};
 use crate::driver::{Condition, DriverError, Method, Transition};
 use crate::ids::{BootNonce, ReleaseVersion};
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl ErlangDriver {
         const WHAT: &str = "commit";
         let sources = self.sources().await?;
         let observed = classify(&sources);
-        if observed.condition == Condition::Clean && running_version(&observed) == Some(version) {
+        if observed.condition == Condition::Clean && observed.version() == Some(version) {
             return self.forget_trial();
         }
         let sound = match &observed.condition {
@@ -56,7 +57,7 @@ impl ErlangDriver {
             | Condition::Debris { .. }
             | Condition::Unknown { .. } => false,
         };
-        if !sound || running_version(&observed) != Some(version) {
+        if !sound || observed.version() != Some(version) {
             return Err(DriverError::Refused {
                 what: WHAT,
                 reason: format!(
@@ -87,7 +88,7 @@ impl ErlangDriver {
             });
         }
         let (layout, name, version) = (self.layout.clone(), self.settings.release.clone(), version.clone());
-        self.blocking(what, move || disk::point_at(&layout, &book, &name, &version)).await
+        blocking(what, move || disk::point_at(&layout, &book, &name, &version)).await
     }
 
     /// What the living VM boots at `init:restart`, and what its handler believes.
@@ -103,7 +104,7 @@ impl ErlangDriver {
 
     pub(super) fn forget_trial(&self) -> Result<(), DriverError> {
         let path = self.layout.trial();
-        super::layout::remove_durably(&path).map_err(|source| DriverError::Io {
+        remove_durably(&path).map_err(|source| DriverError::Io {
             what: "remove the trial file",
             path,
             source,
@@ -119,10 +120,7 @@ impl ErlangDriver {
         let observed = classify(&sources);
         let whole = matches!(observed.condition, Condition::Clean | Condition::Debris { .. })
             && matches!(sources.disk.book, BookFile::Read(_));
-        if whole
-            && running_version(&observed) == Some(version)
-            && observed.permanent.as_ref() == Some(version)
-        {
+        if whole && observed.version() == Some(version) && observed.permanent.as_ref() == Some(version) {
             Ok(())
         } else {
             Err(DriverError::Failed {

@@ -1,10 +1,9 @@
 //! Whether a release can be booted, and what its configuration is. OTP takes a configuration that is
 //! missing or does not parse for an empty one when it installs, and dies of it when it boots.
 
-use super::disk::{At, Locate, exists};
-use super::layout::read_optional;
-use super::preflight::failed;
 use crate::driver::CheckResult;
+use crate::driver::checks::failed;
+use crate::driver::files::{At, Locate, exists, read_optional};
 use relupd_release::terms::{Term, consult_one};
 use std::path::Path;
 

@@ -2,31 +2,15 @@
 //! pointers, the script in `bin/`.
 
 use super::book::Book;
-use super::layout::{Layout, read_optional, read_pointer, remove_durably, replace_durably, sync_directory};
+use super::layout::{Layout, read_pointer};
 use super::observe::{BookFile, Disk, ScriptFile};
+use crate::driver::files::{
+    At, Locate, directories, exists, read_optional, remove_durably, remove_tree, replace_durably,
+};
 use crate::ids::{ReleaseName, ReleaseVersion};
 use relupd_release::pointer::{self, StartErl};
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-
-/// A file or directory that the operating system refused.
-#[derive(Debug)]
-pub(super) struct At {
-    pub(super) path: PathBuf,
-    pub(super) source: io::Error,
-}
-
-pub(super) trait Locate<T> {
-    fn at(self, path: &Path) -> Result<T, At>;
-}
-
-impl<T> Locate<T> for io::Result<T> {
-    fn at(self, path: &Path) -> Result<T, At> {
-        self.map_err(|source| At { path: path.to_owned(), source })
-    }
-}
 
 pub(super) fn read(layout: &Layout, name: &ReleaseName) -> Result<Disk, At> {
     let pointer = |path: PathBuf| read_pointer(&path).at(&path);
@@ -80,24 +64,6 @@ fn unregistered(layout: &Layout, book: &Book) -> Result<Vec<String>, At> {
     Ok(found)
 }
 
-/// The names of the directories in a directory, sorted; hidden ones are relupd's own.
-fn directories(path: &Path) -> Result<Vec<String>, At> {
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.at(path)?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.at(path)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && entry.file_type().at(path)?.is_dir() {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
 pub(super) fn write_book(layout: &Layout, book: &Book) -> Result<(), At> {
     let path = layout.book();
     replace_durably(&path, book.render(&layout.libraries()).as_bytes(), 0o644).at(&path)
@@ -147,24 +113,4 @@ pub(super) fn unplace(layout: &Layout, book: &Book, name: &ReleaseName) -> Resul
 
 pub(super) fn remove_all(directories: &[String]) -> Result<(), At> {
     directories.iter().map(Path::new).try_for_each(remove_tree)
-}
-
-/// Removes a directory; its name goes first and in one step, so that a half removed directory is never
-/// taken for a whole one.
-pub(super) fn remove_tree(path: &Path) -> Result<(), At> {
-    let Some((parent, name)) = path.parent().zip(path.file_name()) else { return Ok(()) };
-    let doomed = parent.join(format!(".{}.gone", name.to_string_lossy()));
-    if exists(&doomed)? {
-        fs::remove_dir_all(&doomed).at(&doomed)?;
-    }
-    if exists(path)? {
-        fs::rename(path, &doomed).at(path)?;
-        sync_directory(parent).at(parent)?;
-        fs::remove_dir_all(&doomed).at(&doomed)?;
-    }
-    Ok(())
-}
-
-pub(super) fn exists(path: &Path) -> Result<bool, At> {
-    path.try_exists().at(path)
 }

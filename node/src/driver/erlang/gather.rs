@@ -6,6 +6,7 @@ use super::link::LinkError;
 use super::observe::{BookFile, Disk, Process, Sources, VmView, classify};
 use super::vm::{HandlerStatus, LoadedModule, Md5};
 use super::{ErlangDriver, from_link};
+use crate::driver::files::blocking;
 use crate::driver::{DriverError, Observation};
 use crate::ids::ReleaseVersion;
 use crate::service::ServiceState;
@@ -33,7 +34,7 @@ impl ErlangDriver {
 
     pub(super) async fn read_disk(&self) -> Result<Disk, DriverError> {
         let (layout, name) = (self.layout.clone(), self.settings.release.clone());
-        self.blocking("read the release root", move || disk::read(&layout, &name)).await
+        blocking("read the release root", move || disk::read(&layout, &name)).await
     }
 
     /// The book; a torn or missing one is an error that says what to do.
@@ -47,19 +48,6 @@ impl ErlangDriver {
             BookFile::Read(book) => Ok(book),
             BookFile::Absent => Err(refused("there is no RELEASES".to_owned())),
             BookFile::Torn { reason } => Err(refused(format!("RELEASES cannot be read: {reason}"))),
-        }
-    }
-
-    /// File work off the runtime's threads.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce() -> Result<T, disk::At> + Send + 'static,
-    ) -> Result<T, DriverError> {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(disk::At { path, source })) => Err(DriverError::Io { what, path, source }),
-            Err(ended) => Err(DriverError::Failed { what, reason: ended.to_string() }),
         }
     }
 

@@ -2,11 +2,10 @@
 //! the permanent pointer (`releases/start_erl.data`) and the trial file, which a reboot takes away.
 //! `relupd launch` reads them without the daemon; so they hold one line each and nothing to parse.
 
+use crate::driver::pointer;
 use crate::ids::{AppName, ReleaseName, ReleaseVersion};
 use relupd_release::pointer::StartErl;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The paths of one app.
@@ -79,64 +78,16 @@ impl Layout {
     }
 }
 
-/// What became of reading a pointer. A torn one is not an absent one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PointerFile {
-    Absent,
-    Points(StartErl),
-    Torn { reason: String },
-}
+pub(super) type PointerFile = pointer::PointerFile<StartErl>;
 
 pub(super) fn read_pointer(path: &Path) -> io::Result<PointerFile> {
-    match read_optional(path)? {
-        None => Ok(PointerFile::Absent),
-        Some(bytes) => Ok(match StartErl::parse(&bytes) {
-            Ok(pointer) => PointerFile::Points(pointer),
-            Err(error) => PointerFile::Torn { reason: error.to_string() },
-        }),
-    }
-}
-
-pub(super) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Replaces a file so that after any crash it holds either the old or the new content, whole.
-pub(super) fn replace_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = directory.join(format!(".{name}.new"));
-    remove_if_there(&temporary)?;
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_directory(directory)
-}
-
-pub(super) fn remove_durably(path: &Path) -> io::Result<()> {
-    remove_if_there(path)?;
-    sync_directory(path.parent().unwrap_or(Path::new("/")))
-}
-
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    PointerFile::read(path, StartErl::parse)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::files::replace_durably;
 
     #[test]
     fn a_torn_pointer_is_told_apart_from_an_absent_one() {

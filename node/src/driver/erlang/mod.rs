@@ -10,7 +10,7 @@ mod commit;
 mod config_check;
 mod disk;
 mod gather;
-pub mod launch;
+pub(super) mod launch;
 pub mod layout;
 pub mod link;
 mod observe;
@@ -23,8 +23,8 @@ mod term;
 mod vm;
 
 use crate::driver::{
-    Check, Condition, DriverError, Liveness, Method, Observation, ReleaseDriver, Rung, Running,
-    StagedRelease, Transition,
+    AppUser, Check, Condition, DriverError, Liveness, Method, Observation, ReleaseDriver, Rung, Running,
+    StagedRelease, Transition, run_directory,
 };
 use crate::ids::{AppName, BootNonce, ReleaseName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState};
@@ -33,8 +33,6 @@ use layout::Layout;
 use link::{Link, LinkError};
 use relupd_release::Digest;
 use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,17 +60,6 @@ pub struct ErlangSettings {
     pub stop_grace: Duration,
     /// How long each step may take.
     pub patience: Patience,
-}
-
-/// A user of this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppUser {
-    /// Its name.
-    pub name: String,
-    /// Its number.
-    pub uid: u32,
-    /// The number of its group.
-    pub gid: u32,
 }
 
 /// How long the driver waits for what.
@@ -119,7 +106,7 @@ impl ErlangDriver {
     /// Opens the link's socket. The app's VM, if it runs, dials in within a second.
     pub fn open(settings: ErlangSettings, service: Arc<dyn Service>) -> Result<Self, DriverError> {
         let layout = Layout::new(&settings.root, &settings.run_directory, &settings.app);
-        prepare_run_directory(layout.run(), settings.user.as_ref())?;
+        run_directory::prepare(layout.run(), settings.user.as_ref())?;
         let uid = settings.user.as_ref().map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
         let link = Link::listen(&layout.socket(), uid).map_err(|error| from_link("open the link", error))?;
         let vm = Vm::new(link.clone());
@@ -187,24 +174,6 @@ impl ErlangDriver {
         // The process is gone, so the end of file is on its way; there is nothing to do if it is late.
         let _ = tokio::time::timeout(Duration::from_secs(5), gone).await;
         Ok(())
-    }
-}
-
-/// Only relupd may write there; the app's group may look up the socket and read the trial file.
-fn prepare_run_directory(path: &Path, user: Option<&AppUser>) -> Result<(), DriverError> {
-    let io = |source| DriverError::Io { what: "make the app's run directory", path: path.to_owned(), source };
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o711)
-        .create(path.parent().unwrap_or(path))
-        .map_err(io)?;
-    match std::fs::DirBuilder::new().mode(0o710).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
-        Ok(()) | Err(_) => {}
-    }
-    match user {
-        Some(user) => std::os::unix::fs::chown(path, None, Some(user.gid)).map_err(io),
-        None => Ok(()),
     }
 }
 
@@ -313,13 +282,5 @@ fn unsettled(observation: Observation) -> Observation {
         running: Running::Unknown { reason: reason.clone() },
         condition: Condition::Unknown { reason },
         ..observation
-    }
-}
-
-/// The running version, where one is known.
-fn running_version(observation: &Observation) -> Option<&ReleaseVersion> {
-    match &observation.running {
-        Running::Up { version, .. } => Some(version),
-        Running::Down | Running::Unknown { .. } => None,
     }
 }

@@ -6,7 +6,6 @@ use super::book::Book;
 use super::layout::PointerFile;
 use crate::driver::{Condition, Observation, Running};
 use crate::ids::{BootNonce, ReleaseVersion};
-use relupd_release::pointer::StartErl;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that was looked at, as it was found.
@@ -104,18 +103,11 @@ pub(super) fn classify(sources: &Sources) -> Observation {
 }
 
 fn permanent(disk: &Disk) -> Option<ReleaseVersion> {
-    pointed_at(&disk.permanent).map(|pointer| pointer.release.clone())
-}
-
-fn pointed_at(file: &PointerFile) -> Option<&StartErl> {
-    match file {
-        PointerFile::Points(pointer) => Some(pointer),
-        PointerFile::Absent | PointerFile::Torn { .. } => None,
-    }
+    disk.permanent.target().map(|pointer| pointer.release.clone())
 }
 
 fn at_rest(disk: &Disk) -> Condition {
-    if pointed_at(&disk.permanent).is_some() { Condition::Stopped } else { Condition::Absent }
+    if disk.permanent.target().is_some() { Condition::Stopped } else { Condition::Absent }
 }
 
 /// Whether the pointers on disk agree; `None` where they do.
@@ -157,7 +149,7 @@ fn running(
     vm: &VmView,
     permanent: Option<&ReleaseVersion>,
 ) -> (Option<ReleaseVersion>, Condition) {
-    let trial = pointed_at(&disk.trial).map(|pointer| &pointer.release);
+    let trial = disk.trial.target().map(|pointer| &pointer.release);
     let Some(version) = loaded_version(vm, permanent, trial) else {
         return (None, Condition::MixedCode { detail: vm.code_detail.clone() });
     };

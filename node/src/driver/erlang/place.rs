@@ -4,16 +4,19 @@
 
 use super::ErlangDriver;
 use super::book::{Book, Entry};
-use super::disk::{self, At, Locate, exists, remove_tree};
+use super::disk;
 use super::from_link;
-use super::layout::{Layout, read_optional, replace_durably, sync_directory};
+use super::layout::Layout;
 use super::observe::BookFile;
 use super::vm::HandlerStatus;
+use crate::driver::files::{
+    At, Locate, blocking, exists, move_tree, read_optional, remove_tree, replace_durably, sync_tree,
+};
 use crate::driver::{DriverError, StagedRelease};
 use crate::ids::{ReleaseName, ReleaseVersion};
 use relupd_release::Digest;
 use relupd_release::rel::Rel;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 const WHAT: &str = "place";
@@ -29,7 +32,7 @@ impl ErlangDriver {
         let BookFile::Read(book) = self.read_disk().await?.book else { return Ok(false) };
         let Some(entry) = book.entry(version).cloned() else { return Ok(false) };
         let (layout, version, manifest) = (self.layout.clone(), version.clone(), *manifest);
-        self.blocking("look at the placed release", move || {
+        blocking("look at the placed release", move || {
             let marked = marker(&layout.release(&version))? == Some(manifest);
             Ok(marked && missing(&layout, &entry)?.is_none())
         })
@@ -57,13 +60,13 @@ impl ErlangDriver {
             rel,
             book: book.clone(),
         };
-        if let Some(other) = self.blocking(WHAT, move || placing.run()).await? {
+        if let Some(other) = blocking(WHAT, move || placing.run()).await? {
             let reason = format!("{} is there already with other content", other.display());
             return Err(refused(reason, "give the changed application or release another version"));
         }
         let book = book.with(&release.version, entry);
         let layout = self.layout.clone();
-        self.blocking(WHAT, move || disk::write_book(&layout, &book)).await?;
+        blocking(WHAT, move || disk::write_book(&layout, &book)).await?;
         self.show_handler(&release.version).await
     }
 
@@ -99,7 +102,7 @@ impl ErlangDriver {
         let name = &self.settings.release;
         let path = release.tree.join("releases").join(release.version.as_str()).join(format!("{name}.rel"));
         let read = path.clone();
-        let bytes = self.blocking(WHAT, move || fs::read(&read).at(&read)).await?;
+        let bytes = blocking(WHAT, move || fs::read(&read).at(&read)).await?;
         let rel = Rel::parse(&bytes).map_err(|error| {
             refused(format!("{} cannot be read: {error}", path.display()), "build the release anew")
         })?;
@@ -133,7 +136,7 @@ impl Placing {
         {
             fs::create_dir_all(&directory).at(&directory)?;
         }
-        self.sync_staged()?;
+        sync_tree(&self.release.tree)?;
         for (place, registered) in self.directories() {
             let staged = self.release.tree.join(&place);
             let target = root.join(&place);
@@ -168,13 +171,6 @@ impl Placing {
         let release_named = self.book.entry(version).is_some();
         directories.push((Path::new("releases").join(version.as_str()), release_named));
         directories
-    }
-
-    /// One flush for the whole tree; renames come after it, so no name ever stands for missing bytes.
-    fn sync_staged(&self) -> Result<(), At> {
-        let tree = &self.release.tree;
-        let file = File::open(tree).at(tree)?;
-        rustix::fs::syncfs(&file).map_err(std::io::Error::from).at(tree)
     }
 
     /// `bin/REL-VSN`, from which a commit makes `bin/REL`; the other scripts only where they are missing.
@@ -218,40 +214,6 @@ pub(super) fn missing(layout: &Layout, entry: &Entry) -> Result<Option<PathBuf>,
         }
     }
     Ok(None)
-}
-
-/// Renames, or copies where the staged tree lies on another file system.
-fn move_tree(staged: &Path, target: &Path) -> Result<(), At> {
-    let parent = target.parent().unwrap_or(Path::new("/"));
-    match fs::rename(staged, target) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            let name = target.file_name().unwrap_or_default().to_string_lossy();
-            let beside = parent.join(format!(".{name}.new"));
-            if exists(&beside)? {
-                fs::remove_dir_all(&beside).at(&beside)?;
-            }
-            copy_tree(staged, &beside)?;
-            let copied = File::open(&beside).at(&beside)?;
-            rustix::fs::syncfs(&copied).map_err(std::io::Error::from).at(&beside)?;
-            fs::rename(&beside, target).at(target)?;
-        }
-        renamed => renamed.at(target)?,
-    }
-    sync_directory(parent).at(parent)
-}
-
-fn copy_tree(from: &Path, to: &Path) -> Result<(), At> {
-    fs::create_dir(to).at(to)?;
-    for entry in fs::read_dir(from).at(from)? {
-        let entry = entry.at(from)?;
-        let target = to.join(entry.file_name());
-        if entry.file_type().at(from)?.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), &target).at(&target)?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether every staged file is in the target with the same bytes. The target may hold files of

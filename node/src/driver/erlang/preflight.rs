@@ -4,24 +4,14 @@
 use super::book::Book;
 use super::observe::{BookFile, Process, Sources, classify};
 use super::relup_checks::{self, Sides};
-use super::{ErlangDriver, config_check, disk, from_link, running_version};
-use crate::driver::{Check, CheckResult, Condition, DriverError, Method, Transition};
+use super::{ErlangDriver, config_check, from_link};
+use crate::driver::checks::{check, failed, not_hot, stands_on_from};
+use crate::driver::files::{At, blocking};
+use crate::driver::{Check, CheckResult, DriverError, Method, Transition};
 use crate::ids::ReleaseVersion;
 use std::collections::BTreeSet;
 
 const WHAT: &str = "preflight";
-
-pub(super) fn check(name: &str, result: CheckResult) -> Check {
-    Check { name: name.to_owned(), result }
-}
-
-pub(super) fn failed(reason: impl Into<String>, remedy: &str) -> CheckResult {
-    CheckResult::Failed { reason: reason.into(), remedy: remedy.to_owned() }
-}
-
-pub(super) fn not_hot(reason: impl Into<String>) -> CheckResult {
-    CheckResult::NotHot { reason: reason.into() }
-}
 
 impl ErlangDriver {
     pub(super) async fn preflight_checks(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {
@@ -36,10 +26,13 @@ impl ErlangDriver {
         }
         for version in transition.from.iter().chain([&transition.to]) {
             let directory = self.layout.release(version);
-            let result = self.blocking(WHAT, move || config_check::boot_files(&directory)).await?;
+            let result = blocking(WHAT, move || config_check::boot_files(&directory)).await?;
             checks.push(check(&format!("P5 boot files and configuration of {version}"), result));
         }
-        checks.push(check("P6 pointers and release handler agree", check_agreement(&sources, transition)));
+        checks.push(check(
+            "P6 pointers and release handler agree",
+            stands_on_from(&classify(&sources), transition),
+        ));
         if let (Method::Hot, Some(from)) = (transition.method, &transition.from) {
             checks.extend(self.hot_checks(&sources, &book, from, &transition.to).await?);
         }
@@ -53,7 +46,7 @@ impl ErlangDriver {
             return Ok(check(NAME, failed(format!("{version} is not registered in RELEASES"), remedy)));
         };
         let layout = self.layout.clone();
-        let missing = self.blocking(WHAT, move || super::place::missing(&layout, &entry)).await?;
+        let missing = blocking(WHAT, move || super::place::missing(&layout, &entry)).await?;
         Ok(match missing {
             None => check(NAME, CheckResult::Passed),
             Some(path) => check(NAME, failed(format!("{} is missing", path.display()), remedy)),
@@ -70,7 +63,7 @@ impl ErlangDriver {
         let sides = Sides { book: book.clone(), from: from.clone(), to: to.clone() };
         let layout = self.layout.clone();
         let mut checks = vec![check("P2 same ERTS", sides.same_erts())];
-        let read = self.blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
+        let read = blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
         let (relup, result) = match read {
             Ok(relup) => (Some(relup), CheckResult::Passed),
             Err(reason) => (None, not_hot(reason)),
@@ -122,37 +115,10 @@ impl ErlangDriver {
     ) -> Result<BTreeSet<String>, DriverError> {
         let sides = Sides { book: self.book(WHAT).await?, from: from.clone(), to: to.clone() };
         let layout = self.layout.clone();
-        let read = self.blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
+        let read = blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
         Ok(read.map(|relup| relup.suspended()).unwrap_or_default())
     }
 }
 
-fn check_agreement(sources: &Sources, transition: &Transition) -> CheckResult {
-    let observed = classify(sources);
-    let repair = "`relupctl node repair` on this node, then plan again";
-    match (&transition.from, &observed.condition) {
-        (None, Condition::Absent | Condition::Debris { .. }) => CheckResult::Passed,
-        (Some(from), Condition::Clean | Condition::Debris { .. })
-            if running_version(&observed) == Some(from) =>
-        {
-            CheckResult::Passed
-        }
-        (Some(from), Condition::Stopped) if observed.permanent.as_ref() == Some(from) => {
-            match transition.method {
-                Method::Restart => CheckResult::Passed,
-                Method::Hot | Method::First => not_hot("the app does not run"),
-            }
-        }
-        (_, Condition::Trial) => failed(
-            format!("P13: {:?} runs on trial", running_version(&observed)),
-            "end the rollout that it belongs to: commit it or take it back",
-        ),
-        (from, condition) => {
-            let from = from.as_ref().map_or("nothing", ReleaseVersion::as_str);
-            failed(format!("the node should be cleanly on {from}; found {condition:?}"), repair)
-        }
-    }
-}
-
 /// A file that a check could not read, as the operating system says it.
-pub(super) type Read<T> = Result<Result<T, String>, disk::At>;
+pub(super) type Read<T> = Result<Result<T, String>, At>;

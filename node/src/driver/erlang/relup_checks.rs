@@ -1,10 +1,11 @@
 //! Whether a relup leads from one placed release to the other and back, wholly.
 
 use super::book::{Book, Entry};
-use super::disk::{At, Locate};
-use super::layout::{Layout, read_optional};
-use super::preflight::{Read, not_hot};
+use super::layout::Layout;
+use super::preflight::Read;
 use crate::driver::CheckResult;
+use crate::driver::checks::not_hot;
+use crate::driver::files::{At, Locate, read_optional};
 use crate::ids::ReleaseVersion;
 use relupd_release::relup::{Instruction, Relup, Script};
 use std::collections::BTreeSet;

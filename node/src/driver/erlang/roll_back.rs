@@ -1,9 +1,9 @@
 //! The ways back, rung by rung, and the repair of what an interrupted step left.
 
-use super::change::is_trial_or_clean;
+use super::ErlangDriver;
 use super::disk;
 use super::observe::{BookFile, Process, classify};
-use super::{ErlangDriver, running_version};
+use crate::driver::files::blocking;
 use crate::driver::{Condition, DriverError, Rung, Transition};
 use crate::ids::ReleaseVersion;
 
@@ -27,8 +27,8 @@ impl ErlangDriver {
     async fn relup_down(&self, transition: &Transition, from: &ReleaseVersion) -> Result<(), DriverError> {
         const WHAT: &str = "relup down";
         let observed = self.observation().await?;
-        if running_version(&observed) != Some(from) {
-            if !is_trial_or_clean(&observed) || running_version(&observed) != Some(&transition.to) {
+        if observed.version() != Some(from) {
+            if !observed.is_whole() || observed.version() != Some(&transition.to) {
                 return Err(DriverError::Refused {
                     what: WHAT,
                     reason: format!("found {:?}, {:?}", observed.running, observed.condition),
@@ -51,8 +51,7 @@ impl ErlangDriver {
     async fn restart_into(&self, what: &'static str, version: &ReleaseVersion) -> Result<(), DriverError> {
         let sources = self.sources().await?;
         let observed = classify(&sources);
-        let there =
-            running_version(&observed) == Some(version) && observed.permanent.as_ref() == Some(version);
+        let there = observed.version() == Some(version) && observed.permanent.as_ref() == Some(version);
         if there && matches!(observed.condition, Condition::Clean | Condition::Debris { .. }) {
             return self.forget_trial();
         }
@@ -75,7 +74,7 @@ impl ErlangDriver {
             BookFile::Torn { .. } => Default::default(),
         };
         let (layout, name) = (self.layout.clone(), self.settings.release.clone());
-        self.blocking(WHAT, move || disk::unplace(&layout, &book, &name)).await?;
+        blocking(WHAT, move || disk::unplace(&layout, &book, &name)).await?;
         self.beams.lock().await.clear();
         Ok(())
     }
@@ -101,7 +100,7 @@ impl ErlangDriver {
             Condition::Debris { .. } => self.sweep().await,
             Condition::TornPointers { .. } | Condition::HandlerLies { .. } => {
                 self.point_host_at(WHAT, decided).await?;
-                match (&sources.process, running_version(&observed)) {
+                match (&sources.process, observed.version()) {
                     (Process::Answers(_), Some(running)) if running == decided => {
                         self.point_vm_at(WHAT, decided).await?;
                         self.forget_trial()?;
@@ -123,6 +122,6 @@ impl ErlangDriver {
     /// Takes away directories that no registered release names.
     async fn sweep(&self) -> Result<(), DriverError> {
         let found = self.read_disk().await?.unregistered;
-        self.blocking("sweep", move || disk::remove_all(&found)).await
+        blocking("sweep", move || disk::remove_all(&found)).await
     }
 }
