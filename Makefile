@@ -24,7 +24,7 @@ lint: setup
 	./deploy/deny.sh
 
 bench: setup
-	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests --features relupd/testing
 	./target/release/chaos-bench --directory target/bench
 
 # The Erlang module that the daemon carries with it, from its source.

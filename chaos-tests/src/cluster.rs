@@ -77,6 +77,12 @@ impl Member {
         &self.config.state_dir
     }
 
+    /// The daemon's pid, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Child::id)
+    }
+
     /// What the daemon has written.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -133,6 +139,14 @@ impl Cluster {
             self.ctl(index).run(&["cluster", "join", &token]).await?;
         }
         self.settled().await?;
+        Ok(())
+    }
+
+    /// Adds to every daemon's configuration; for daemons that are not started yet.
+    pub fn configure(&self, settings: &str) -> anyhow::Result<()> {
+        for member in &self.members {
+            fs::write(member.config(), member.config.text() + settings)?;
+        }
         Ok(())
     }
 

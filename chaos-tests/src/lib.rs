@@ -2,6 +2,7 @@
 //! drives them through the real `relupctl`, and judges what happened by witnesses that are not
 //! relupd's own books: the load client's log, the sample app's own counts, and /proc.
 
+pub mod bench;
 pub mod binaries;
 pub mod cluster;
 pub mod ctl;

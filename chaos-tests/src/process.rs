@@ -44,6 +44,30 @@ impl Identity {
     }
 }
 
+/// What a process has used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// CPU time of all its threads, in seconds.
+    pub cpu_seconds: f64,
+    /// Memory that is resident, in MB.
+    pub rss_mb: f64,
+}
+
+impl Usage {
+    /// Up to now.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let fields = stat(pid)?;
+        // Fields 14 and 15 of proc(5), utime and stime; the fields here begin with the third.
+        let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kilobytes: f64 = resident.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
+        Some(Self { cpu_seconds: ticks / ticks_per_second, rss_mb: kilobytes / 1024.0 })
+    }
+}
+
 fn start_time(pid: u32) -> Option<u64> {
     // Field 22 of proc(5); the fields here begin with the third.
     stat(pid)?.get(19)?.parse().ok()

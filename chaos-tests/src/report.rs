@@ -35,7 +35,13 @@ impl Figure {
     /// Must not take longer.
     #[must_use]
     pub fn at_most_ms(name: &str, value: f64, bound: f64) -> Self {
-        Self::new(name, value, "ms", Some(bound), value <= bound)
+        Self::at_most(name, value, "ms", bound)
+    }
+
+    /// Must not be more.
+    #[must_use]
+    pub fn at_most(name: &str, value: f64, unit: &str, bound: f64) -> Self {
+        Self::new(name, value, unit, Some(bound), value <= bound)
     }
 
     fn new(name: &str, value: f64, unit: &str, bound: Option<f64>, ok: bool) -> Self {
@@ -47,6 +53,9 @@ impl Figure {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     figures: Vec<Figure>,
+    /// From where to where it was measured, on what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -58,6 +67,23 @@ impl Report {
     /// Adds many.
     pub fn extend(&mut self, figures: impl IntoIterator<Item = Figure>) {
         self.figures.extend(figures);
+    }
+
+    /// Adds what one should know to read the figures.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// What one should know to read the figures.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether every figure is as it must be.
+    #[must_use]
+    pub fn within_bounds(&self) -> bool {
+        self.figures.iter().all(|figure| figure.ok)
     }
 
     /// Whether every figure that counts something is as it must be. Times depend on the machine: they
@@ -81,14 +107,13 @@ impl Report {
         table.set_header(["figure", "value", "must be", ""]);
         for figure in &self.figures {
             let must_be = match (figure.bound, figure.unit.as_str()) {
-                (Some(bound), "ms") => format!("<= {bound} ms"),
-                (Some(bound), _) => bound.to_string(),
+                (Some(bound), "count") => bound.to_string(),
+                (Some(bound), unit) => format!("<= {bound} {unit}"),
                 (None, _) => "> 0".to_owned(),
             };
-            let value = if figure.unit == "ms" {
-                format!("{:.1} ms", figure.value)
-            } else {
-                figure.value.to_string()
+            let value = match figure.unit.as_str() {
+                "count" => figure.value.to_string(),
+                unit => format!("{:.1} {unit}", figure.value),
             };
             table.add_row([
                 figure.name.clone(),
