@@ -4,6 +4,7 @@ mod answers;
 
 pub use answers::{Instance, Node, Plan, Progress, Rollout, Status, Step};
 
+use crate::wait;
 use anyhow::{Context as _, bail};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +16,9 @@ use tokio::time::timeout;
 
 /// Longer than any command that does not watch takes by itself.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Longer than one node takes on a busy machine.
+const STEP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command line, talking to one daemon.
 #[derive(Clone, Debug)]
@@ -127,6 +131,20 @@ impl Ctl {
         let plan = self.plan(app, version).await?;
         let id = self.start(&plan).await?;
         self.watch_to_end(&id).await
+    }
+
+    /// Waits until a rollout is as described.
+    pub async fn rollout_until(
+        &self,
+        id: &str,
+        what: &str,
+        is_so: impl Fn(&Rollout) -> bool,
+    ) -> anyhow::Result<Rollout> {
+        wait::until(&format!("{what}, in rollout {id}"), STEP_PATIENCE, async || {
+            let rollout = self.rollout(id).await?;
+            Ok(is_so(&rollout).then_some(rollout))
+        })
+        .await
     }
 
     /// Waits for the end of a rollout, whatever it is.

@@ -37,11 +37,23 @@ pub struct SpecConfig {
     pub bake: Duration,
     /// From one round of health checks to the next.
     pub interval: Duration,
+    /// After the canary: `auto` or `manual`.
+    pub promote: &'static str,
+    /// Nodes that cannot be reached while preparing: `refuse` or `skip`.
+    pub unreachable: &'static str,
+    /// No progress on a node for so long ends its turn.
+    pub progress_deadline: Duration,
 }
 
 impl Default for SpecConfig {
     fn default() -> Self {
-        Self { bake: Duration::from_secs(2), interval: Duration::from_millis(300) }
+        Self {
+            bake: Duration::from_secs(2),
+            interval: Duration::from_millis(300),
+            promote: "auto",
+            unreachable: "refuse",
+            progress_deadline: Duration::from_secs(300),
+        }
     }
 }
 
@@ -78,14 +90,20 @@ timeout = "2s"
 
 [upgrade]
 canary = 1
+promote = "{promote}"
 max_in_flight = 1
 bake = "{bake}ms"
 permanent = "at-end"
 on_failure = "revert"
+unreachable = "{unreachable}"
+progress_deadline = "{progress}ms"
 "#,
             directory = directory.display(),
             interval = self.interval.as_millis(),
             bake = self.bake.as_millis(),
+            promote = self.promote,
+            unreachable = self.unreachable,
+            progress = self.progress_deadline.as_millis(),
         )
     }
 }

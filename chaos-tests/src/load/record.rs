@@ -71,10 +71,10 @@ impl Record {
         let mut last: BTreeMap<&str, Monotonic> = BTreeMap::new();
         let mut longest = Duration::ZERO;
         for answer in &self.answers {
-            if answer.outcome.is_answer() {
-                if let Some(before) = last.insert(&answer.node, answer.answered) {
-                    longest = longest.max(answer.answered.since(before));
-                }
+            let before =
+                answer.outcome.is_answer().then(|| last.insert(&answer.node, answer.answered)).flatten();
+            if let Some(before) = before {
+                longest = longest.max(answer.answered.since(before));
             }
         }
         longest

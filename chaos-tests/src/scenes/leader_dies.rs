@@ -1,13 +1,11 @@
 //! The leader's daemon is killed in the middle of a rollout.
 
 use super::{Stage, ended_as};
+use crate::ctl::Rollout;
 use crate::report::Figure;
 use crate::wait;
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use std::time::Duration;
-
-/// Long enough for a node on a busy machine.
-const STEP: Duration = Duration::from_secs(60);
 
 /// Long enough for an election on a busy machine.
 const ELECTION: Duration = Duration::from_secs(60);
@@ -25,12 +23,8 @@ pub async fn play(stage: &mut Stage) -> anyhow::Result<Vec<Figure>> {
     let at = at.to_owned();
     let id = ctl.start(&plan).await?;
     show.prompt(&at, &["rollout", "start", &plan.id]);
-    wait::until("the second node bakes", STEP, async || {
-        let rollout = ctl.rollout(&id).await?;
-        let second = rollout.nodes.get(1).context("a second node")?;
-        Ok((second.step == "baking").then_some(()))
-    })
-    .await?;
+    let second_bakes = |rollout: &Rollout| rollout.nodes.get(1).is_some_and(|second| second.step == "baking");
+    ctl.rollout_until(&id, "the second node bakes", second_bakes).await?;
 
     let at_work = plan.order()[1].to_owned();
     show.say(&format!("{old} leads the cluster, {at_work} bakes: kill -9 of the daemon on {old}"));
@@ -43,11 +37,7 @@ pub async fn play(stage: &mut Stage) -> anyhow::Result<Vec<Figure>> {
     show.say(&format!("{new} leads now"));
     // Where the killed daemon is the one at work, nobody else can judge that node.
     if at_work != old {
-        wait::until("the rollout goes on", STEP, async || {
-            let rollout = ctl.rollout(&id).await?;
-            Ok(rollout.nodes.get(1).filter(|second| second.step != "baking").map(|_| ()))
-        })
-        .await?;
+        ctl.rollout_until(&id, "the second node is done", |rollout| !second_bakes(rollout)).await?;
         show.witnessed(&format!("the rollout goes on without {old}"));
     }
     show.say(&format!("the daemon on {old} is started again"));

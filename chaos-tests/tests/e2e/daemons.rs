@@ -45,3 +45,34 @@ async fn a_daemon_refuses_a_state_directory_that_is_in_use() {
     assert!(failed);
     assert_says(&said, &[&*theirs.to_string_lossy()]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_refuses_the_state_of_another_node_or_cluster() {
+    let mut play = Play::formed(2).await;
+    for index in [0, 1] {
+        play.cluster.stop_daemon(index).await.unwrap();
+    }
+    let state = |index: usize| play.cluster.members()[index].state_dir().join("raft.redb");
+    let (theirs, mine) = (state(0), state(1));
+    let kept = fs::read(&mine).unwrap();
+    fs::copy(&theirs, &mine).unwrap();
+    play.cluster.spawn_daemon(1).unwrap();
+    let (failed, said) = play.cluster.daemon_ended(1).await.unwrap();
+    assert!(failed);
+    assert_says(&said, &["raft.redb"]);
+    fs::write(&mine, kept).unwrap();
+
+    let other = Play::formed(1).await;
+    let kept = fs::read(&theirs).unwrap();
+    fs::copy(other.cluster.members()[0].state_dir().join("raft.redb"), &theirs).unwrap();
+    play.cluster.spawn_daemon(0).unwrap();
+    let (failed, said) = play.cluster.daemon_ended(0).await.unwrap();
+    assert!(failed);
+    assert_says(&said, &["raft.redb"]);
+    fs::write(&theirs, kept).unwrap();
+
+    // Nothing was lost by it.
+    play.cluster.start_daemon(0).await.unwrap();
+    play.cluster.start_daemon(1).await.unwrap();
+    play.cluster.settled().await.unwrap();
+}

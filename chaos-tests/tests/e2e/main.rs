@@ -2,7 +2,11 @@
 
 mod app_specs;
 mod daemons;
+mod deaths;
+mod hands;
+mod membership;
 mod one_node;
+mod operators;
 mod releases;
 mod rollouts;
 mod standing;

@@ -1,7 +1,7 @@
 //! What every test begins with.
 
 use chaos_tests::binaries::Binaries;
-use chaos_tests::cluster::{Cluster, SpecConfig};
+use chaos_tests::cluster::{APP, Cluster, SpecConfig};
 use chaos_tests::ctl::Ctl;
 use chaos_tests::samples::Samples;
 use chaos_tests::scenes::{Stage, first};
@@ -36,9 +36,28 @@ impl Play {
 
     /// A running cluster with these releases pushed and the first of them rolled out.
     pub(crate) async fn installed(size: u8, versions: &[&str]) -> Self {
+        Self::installed_as(size, versions, &quick()).await
+    }
+
+    /// The same with another spec.
+    pub(crate) async fn installed_as(size: u8, versions: &[&str], spec: &SpecConfig) -> Self {
         let play = Self::formed(size).await;
-        first::play(&play.stage, &quick(), versions).await.unwrap();
+        first::play(&play.stage, spec, versions).await.unwrap();
         play
+    }
+
+    /// Pushes these releases and rolls the first of them out, on whatever nodes there are.
+    pub(crate) async fn install(&self, versions: &[&str], spec: &SpecConfig) {
+        let ctl = self.ctl();
+        for version in versions {
+            let archive = self.samples.archive(version);
+            ctl.run(&["release", "push", &archive.to_string_lossy()]).await.unwrap();
+        }
+        let path = self.cluster.write_spec(spec).unwrap();
+        ctl.run(&["app", "apply", &path.to_string_lossy()]).await.unwrap();
+        let rolled = ctl.roll(APP, versions[0]).await.unwrap();
+        assert_eq!(rolled.summary.phase, "completed", "{}", rolled.summary.reason);
+        self.healthy(0).await.unwrap();
     }
 
     /// The command line on the first node.
@@ -77,7 +96,11 @@ impl Drop for Play {
 
 /// Policy and checks that do not let a test wait.
 pub(crate) fn quick() -> SpecConfig {
-    SpecConfig { bake: Duration::from_millis(800), interval: Duration::from_millis(200) }
+    SpecConfig {
+        bake: Duration::from_millis(800),
+        interval: Duration::from_millis(200),
+        ..SpecConfig::default()
+    }
 }
 
 /// An error must name the thing and what to do.
