@@ -48,6 +48,23 @@ impl Storage {
         Self::begin(Disk::open(path)?, owner, None)
     }
 
+    /// Removes the state file of an attempt of `node` to begin that did not come to its end. Only for a
+    /// node whose membership was never stored: it has promised nobody anything, so nothing is lost.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or removed. Another node's is left alone, and is no error here.
+    pub fn abandon(path: &Path, node: NodeId) -> Result<(), StorageError> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let left = Disk::open(path)?.load()?;
+        if left.is_some_and(|content| content.owner.node == node) {
+            let removed = std::fs::remove_file(path);
+            removed.map_err(|source| StorageError::Remove { path: path.to_owned(), source })?;
+        }
+        Ok(())
+    }
+
     /// Opens the state file of this node, and refuses that of any other.
     pub fn open(path: &Path, cluster: ClusterId, node: NodeId) -> Result<Self, StorageError> {
         let disk = Disk::open(path)?;

@@ -6,7 +6,7 @@ use crate::clock::wall;
 use crate::config::Settings;
 use crate::consensus::{Owner, Storage};
 use crate::identity::{
-    Candidate, CertificateAuthority, IdentityDirectory, JoinToken, NodeIdentity, Serial, pem, random,
+    Candidate, CertificateAuthority, IdentityDirectory, JoinToken, NodeIdentity, Serial, Stored, pem, random,
 };
 use crate::ids::{ClusterId, NodeId, RaftId};
 use crate::state::node::{Membership, NodeRecord};
@@ -75,6 +75,7 @@ impl Outside {
         let identity =
             self.candidate.clone().admitted(cluster, der, vec![authority.certificate().clone()])?;
         let owner = Owner { cluster, node: me, raft: FIRST };
+        self.abandon_attempt()?;
         let storage = Storage::bootstrap(&state_file(&self.settings), owner, state.encode())?;
         self.directory.store(&identity)?;
         self.start(identity, storage, Vec::new()).await
@@ -90,6 +91,7 @@ impl Outside {
         let (identity, admitted) = join(token, &self.candidate, &applicant, &self.binding()).await?;
         let owner = Owner { cluster: admitted.cluster, node: identity.node, raft: admitted.raft };
         // The state file first: a host that crashes in between is still a candidate and asks again.
+        self.abandon_attempt()?;
         let storage = Storage::join(&state_file(&self.settings), owner)?;
         self.directory.store(&identity)?;
         let member = self.start(identity, storage, admitted.peers).await?;
@@ -109,6 +111,18 @@ impl Outside {
     pub(crate) async fn resume(&self, identity: NodeIdentity) -> Result<Member, StartError> {
         let storage = Storage::open(&state_file(&self.settings), identity.cluster, identity.node)?;
         self.start(identity, storage, Vec::new()).await
+    }
+
+    /// Takes away the state file of an attempt that was cut off before its identity was stored: it has
+    /// an owner already and would be refused for ever.
+    fn abandon_attempt(&self) -> Result<(), StartError> {
+        match self.directory.load(&self.settings.node_name)? {
+            Stored::Empty | Stored::Candidate(_) => {
+                Ok(Storage::abandon(&state_file(&self.settings), self.candidate.node)?)
+            }
+            // What a member has promised is in that file.
+            Stored::Member(_) => Ok(()),
+        }
     }
 
     async fn start(
@@ -137,4 +151,59 @@ pub(crate) fn new_candidate(name: &str) -> Result<Candidate, crate::identity::Ke
         key: crate::identity::PrivateKey::generate()?,
         sealing: crate::identity::SealingSecret::from_bytes(random()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Overrides};
+    use std::path::Path;
+
+    fn outside(directory: &Path) -> Outside {
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let path = directory.join("relupd.toml");
+        std::fs::write(&path, format!("listen = \"127.0.0.1:{port}\"\n")).unwrap();
+        let (state, run) = (directory.join("state"), directory.join("run"));
+        let overrides = Overrides { state_dir: Some(state.clone()), run_dir: Some(run) };
+        let settings = config::load(&path, &overrides).unwrap();
+        let identities = IdentityDirectory::open(&state).unwrap();
+        let candidate = new_candidate(&settings.node_name).unwrap();
+        identities.store_candidate(&candidate).unwrap();
+        Outside {
+            settings: Arc::new(settings),
+            directory: Arc::new(identities),
+            candidate,
+            failed: CancellationToken::new(),
+            metrics: Metrics::new(),
+        }
+    }
+
+    fn leave_a_state_file(outside: &Outside, node: NodeId) {
+        let owner = Owner { cluster: ClusterId::from_parts(1, 2), node, raft: FIRST };
+        drop(Storage::bootstrap(&state_file(&outside.settings), owner, Vec::new()).unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_init_that_was_cut_off_can_be_repeated() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = outside(directory.path());
+        leave_a_state_file(&outside, outside.candidate.node);
+        let member = outside.init().await.unwrap();
+        assert_eq!(member.cluster.me(), outside.candidate.node);
+        member.shutdown().await;
+        drop(member);
+        // One that came to its end is not undone by another.
+        let again = outside.init().await.err().expect("it is a member");
+        assert!(matches!(again, StartError::Storage(_)), "{again}");
+    }
+
+    #[tokio::test]
+    async fn the_state_file_of_another_node_is_never_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = outside(directory.path());
+        leave_a_state_file(&outside, NodeId::from_parts(7, 7));
+        let refused = outside.init().await.err().expect("it is not ours");
+        assert!(matches!(refused, StartError::Storage(_)), "{refused}");
+        assert!(state_file(&outside.settings).exists());
+    }
 }

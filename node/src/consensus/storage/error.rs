@@ -92,6 +92,17 @@ pub enum StorageError {
         #[source]
         source: Box<redb::Error>,
     },
+    /// What an interrupted attempt left could not be removed.
+    #[error(
+        "cannot remove the state file {path} of an attempt that was interrupted; remove it by hand and try again"
+    )]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The directory entry of a new file could not be made durable.
     #[error("cannot sync the directory of the state file {path}")]
     SyncDirectory {
