@@ -15,6 +15,7 @@ use crate::state::rollout::Rollout;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
+use tracing::{Instrument, Span};
 
 /// While a rollout is on its way, deadlines and silence are looked at this often; every change of the
 /// state is looked at at once.
@@ -51,9 +52,10 @@ async fn lead(cluster: &Cluster, waits: &watch::Sender<Waits>) {
         let mut explained = Waits::new();
         for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
             idle = false;
-            if let Some(report) = look(&state, rollout, &silence, &timers) {
+            let span = rollout_span(rollout, cluster.me());
+            if let Some(report) = span.in_scope(|| look(&state, rollout, &silence, &timers)) {
                 explained.insert(rollout.id, report.waiting);
-                decide(cluster, rollout, report.decisions).await;
+                decide(cluster, rollout, report.decisions).instrument(span).await;
             }
         }
         waits.send_if_modified(|old| {
@@ -74,6 +76,12 @@ async fn lead(cluster: &Cluster, waits: &watch::Sender<Waits>) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Every line of the log that is about a rollout says of which, as of which revision, and who leads.
+fn rollout_span(rollout: &Rollout, leader: NodeId) -> Span {
+    let revision = rollout.revision;
+    tracing::info_span!("rollout", rollout = %rollout.id, app = %rollout.spec.name, node = %leader, revision)
 }
 
 fn look(

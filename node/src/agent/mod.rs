@@ -9,6 +9,7 @@ pub mod health;
 pub mod ledger;
 pub mod ledger_file;
 pub mod memory;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -21,6 +22,7 @@ use crate::spec::AppSpec;
 use crate::state::command::Command;
 use crate::state::release::ReleaseId;
 use crate::state::{ClusterState, Outcome};
+use crate::telemetry::Metrics;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -82,6 +84,11 @@ pub trait AgentContext: Send + Sync + 'static {
     /// Asks for a round of health checks now, because a new version has just been proved; without it
     /// the next round comes at its usual time.
     fn prompt_health(&self, _app: &AppName) {}
+
+    /// Where the agent counts what it does; figures of its own where nobody looks at them.
+    fn metrics(&self) -> Metrics {
+        Metrics::new()
+    }
 
     /// Identifies this boot of the host.
     fn host_boot(&self) -> String;

@@ -3,13 +3,13 @@
 //! probe, a proposal or a fetch. Effects run to their end, fenced by a linearizable read and noted
 //! in the ledger before.
 
-use super::act::Hands;
+use super::act::{Ended, Hands};
 use super::backoff::{Backoff, Kind};
 use super::decide::{Action, Input, decide};
 use super::ledger::{LedgerEntry, TrialProgress};
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::memory::Memory;
-use super::{AgentContext, Opened};
+use super::{AgentContext, Opened, telemetry};
 use crate::clock::{Monotonic, monotonic};
 use crate::driver::{Liveness, Observation};
 use crate::health::Health;
@@ -17,10 +17,12 @@ use crate::ids::{AppName, Generation};
 use crate::spec::AppSpec;
 use crate::state::ClusterState;
 use crate::state::command::Report;
+use crate::telemetry::Metrics;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tracing::{Instrument, Span};
 
 /// What was seen longer ago than this is looked at again, so that drift is found without an order.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
@@ -54,6 +56,8 @@ pub(super) struct Worker {
     lives: Liveness,
     lives_since: Monotonic,
     generation: Option<Generation>,
+    metrics: Metrics,
+    span: Span,
 }
 
 /// What a decision rests on, as of one moment.
@@ -119,6 +123,8 @@ impl Worker {
             lives,
             lives_since: now,
             generation: None,
+            metrics: context.metrics(),
+            span: telemetry::node_step(app, context.node(), None),
         }))
     }
 
@@ -130,15 +136,23 @@ impl Worker {
                 return Some(());
             }
             let action = self.next(&snapshot)?;
-            if let Action::Wait { until, .. } = &action {
-                self.settle(*until).await;
-            } else if let Some(until) = self.backoff.blocked(Kind::of(&action), snapshot.now) {
-                self.changed(Some(until)).await;
-            } else if action.is_harmless() {
-                self.attempt(action).await?;
-            } else {
-                self.effect(action).await?;
-            }
+            let span = self.span.clone();
+            self.take(action, snapshot.now).instrument(span).await?;
+        }
+    }
+
+    /// One turn: waits, tries or acts, as it was decided.
+    async fn take(&mut self, action: Action, now: Monotonic) -> Option<()> {
+        if let Action::Wait { until, .. } = &action {
+            self.settle(*until).await;
+            Some(())
+        } else if let Some(until) = self.backoff.blocked(Kind::of(&action), now) {
+            self.changed(Some(until)).await;
+            Some(())
+        } else if action.is_harmless() {
+            self.attempt(action).await
+        } else {
+            self.effect(action).await
         }
     }
 
@@ -162,10 +176,15 @@ impl Worker {
             self.observation = None;
         }
         let instance = state.apps.get(&self.app).and_then(|app| app.instances.get(&self.context.node()));
-        let generation = instance.and_then(|instance| Some(instance.assignment.as_ref()?.generation));
+        let order = instance.and_then(|instance| instance.assignment.as_ref());
+        let generation = order.map(|order| order.generation);
         if generation != self.generation {
             self.generation = generation;
             self.backoff.clear();
+            self.span = telemetry::node_step(&self.app, self.context.node(), order);
+            if let Some(order) = order {
+                self.metrics.assigned(&self.app, order.order);
+            }
         }
         self.memory.turn_to(generation);
         let applied = |(seen, healthy): &mut (Observation, Option<bool>)| {
@@ -246,7 +265,7 @@ impl Worker {
                 }
             }
         };
-        self.take_in(&action, ended, began).await;
+        self.end(&action, ended, began).await;
         Some(())
     }
 
@@ -273,7 +292,7 @@ impl Worker {
         };
         self.observation = None;
         match ended {
-            Some(ended) => self.take_in(&action, ended, began).await,
+            Some(ended) => self.end(&action, ended, began).await,
             None => tracing::warn!(app = %self.app, ?action, "cut off by a newer order"),
         }
         Some(())
@@ -316,6 +335,12 @@ impl Worker {
             self.entry = entry;
         }
         Ok(())
+    }
+
+    /// Counts and takes in what became of an action.
+    async fn end(&mut self, action: &Action, ended: Ended, began: Monotonic) {
+        telemetry::count(&self.metrics, &self.app, action, &ended, monotonic().since(began));
+        self.take_in(action, ended, began).await;
     }
 
     /// Writes down what became of it. Where that fails it is remembered all the same: the next

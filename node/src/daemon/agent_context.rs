@@ -129,6 +129,10 @@ impl AgentContext for Host {
         }
     }
 
+    fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
     fn host_boot(&self) -> String {
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())

@@ -7,6 +7,8 @@ use crate::identity::random;
 use crate::ids::{CommandId, NodeId, RaftId};
 use crate::state::command::{Actor, Command, Entry};
 use crate::state::{ClusterState, Outcome};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::ProposalOutcome;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +19,12 @@ use tokio::sync::watch;
 pub struct Cluster {
     me: NodeId,
     consensus: Handle<Replicated>,
+    metrics: Metrics,
 }
 
 impl Cluster {
-    pub(crate) fn new(me: NodeId, consensus: Handle<Replicated>) -> Self {
-        Self { me, consensus }
+    pub(crate) fn new(me: NodeId, consensus: Handle<Replicated>, metrics: Metrics) -> Self {
+        Self { me, consensus, metrics }
     }
 
     /// This node.
@@ -53,8 +56,10 @@ impl Cluster {
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
         let entry = Entry { id: new_command_id(), actor, at: wall(), command };
         let began = monotonic();
-        let outcome = self.consensus.propose(entry.encode().into()).await?;
+        let proposed = self.consensus.propose(entry.encode().into()).await;
         let took = monotonic().since(began);
+        self.metrics.proposal_ended(ended(&proposed), took);
+        let outcome = proposed?;
         tracing::debug!(id = %entry.id, micros = micros(took), "committed and applied here");
         Ok(outcome)
     }
@@ -98,6 +103,14 @@ impl Cluster {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn ended(proposed: &Result<Outcome, ProposeError>) -> ProposalOutcome {
+    match proposed {
+        Ok(Ok(_)) => ProposalOutcome::Applied,
+        Ok(Err(_)) => ProposalOutcome::Rejected,
+        Err(_) => ProposalOutcome::Failed,
+    }
 }
 
 fn new_command_id() -> CommandId {

@@ -103,7 +103,7 @@ impl Member {
         let (consensus, exit) =
             consensus::start(storage, machine, Arc::clone(&network) as Arc<dyn RaftNetwork>, options, life)?;
         network.attach(&consensus);
-        let cluster = Cluster::new(identity.node, consensus.clone());
+        let cluster = Cluster::new(identity.node, consensus.clone(), outside.metrics.clone());
         addresses.learn(&cluster.state());
         let stores = QuicPeers::new(transport.clone(), addresses.roster());
         let releases = Arc::new(Releases::open(settings, cluster.clone(), Arc::new(stores)).await?);

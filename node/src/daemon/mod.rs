@@ -9,6 +9,7 @@ pub mod cluster;
 mod contact;
 mod control;
 mod drivers;
+mod figures;
 mod member;
 mod outside;
 mod releases;
@@ -146,7 +147,7 @@ async fn serve(
         let listener = tokio::net::TcpListener::from_std(listener).map_err(DaemonError::Listener)?;
         let (tls_sender, tls) = watch::channel(api_server_config(member.transport.credentials()));
         tasks.spawn(api::serve_tls(listener, tls, control.clone(), ending.clone()));
-        tasks.spawn(observe(Arc::clone(&member), metrics));
+        tasks.spawn(figures::keep(Arc::clone(&member), metrics, ending.clone()));
         // Certificates are read from the credentials at each handshake; the sender only has to live.
         ending.cancelled().await;
         drop(tls_sender);
@@ -166,17 +167,6 @@ async fn serve(
     }
     tasks.wait().await;
     outcome
-}
-
-/// Keeps the figures up to date.
-async fn observe(member: Arc<Member>, metrics: Metrics) {
-    let mut states = member.cluster.states();
-    loop {
-        metrics.count_rollouts(&states.borrow_and_update());
-        if states.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 fn make_directory(path: &Path, mode: u32) -> Result<(), DaemonError> {

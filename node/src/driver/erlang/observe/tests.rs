@@ -1,4 +1,5 @@
 use super::*;
+use relupd_release::pointer::StartErl;
 
 fn version(text: &str) -> ReleaseVersion {
     text.parse().unwrap()
