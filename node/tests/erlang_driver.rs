@@ -88,6 +88,19 @@ async fn a_trial_is_taken_back_hot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trial_that_was_left_standing_is_ended_by_a_repair() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    host.driver.install(&transition("0.1.0", "0.2.0", Method::Hot)).await.unwrap();
+    let decided = "0.1.0".parse().unwrap();
+    for _ in 0..2 {
+        host.driver.repair(Some(&decided)).await.unwrap();
+    }
+    assert_eq!(host.info()["version"], "0.1.0");
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_in_code_change_ends_on_the_old_release_with_the_reason() {
     let host = Host::running("0.2.0").await;
     let boot = host.info()["boot"].clone();

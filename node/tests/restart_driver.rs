@@ -119,6 +119,19 @@ fn transition(from: &str, to: &str) -> Transition {
 }
 
 #[tokio::test]
+async fn a_trial_that_was_left_standing_is_ended_by_a_repair() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    host.driver.install(&transition("0.1.0", "0.2.0")).await.unwrap();
+    host.stands(Some("0.1.0"), Some("0.2.0"), Condition::Trial).await;
+    for _ in 0..2 {
+        host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
+    }
+    host.stands(Some("0.1.0"), Some("0.1.0"), Condition::Clean).await;
+    host.end().await;
+}
+
+#[tokio::test]
 async fn a_restart_is_a_trial_until_it_is_committed() {
     let host = Host::running("0.1.0").await;
     host.stands(Some("0.1.0"), Some("0.1.0"), Condition::Clean).await;

@@ -64,7 +64,13 @@ fn standing(order: &Ordered<'_>, seen: &Observation) -> Option<Check> {
     if seen.permanent.as_ref() != order.from() {
         let wanted = order.from().map_or("nothing", |version| version.as_str());
         let reason = format!("the plan comes from {wanted}, but {}", describe(seen));
-        return failed("stands on from", reason, "plan again; the node has moved since");
+        let on_trial = matches!(&seen.running, Running::Up { version, .. } if Some(version) == order.from());
+        let remedy = if on_trial {
+            "a rollout has left it on trial: run `relupctl node repair` for this node, then plan again"
+        } else {
+            "plan again; the node has moved since"
+        };
+        return failed("stands on from", reason, remedy);
     }
     // Whether a node that is down or sick may take part is the leader's to say, by policy.
     match (&seen.running, order.from()) {

@@ -96,6 +96,8 @@ impl ErlangDriver {
             };
         };
         match &observed.condition {
+            // What an ended rollout has left on trial, and the cluster did not decide on.
+            Condition::Trial if observed.version() != Some(decided) => self.restart_into(WHAT, decided).await,
             Condition::Clean | Condition::Trial | Condition::Stopped | Condition::Absent => Ok(()),
             Condition::Debris { .. } => self.sweep().await,
             Condition::TornPointers { .. } | Condition::HandlerLies { .. } => {

@@ -114,6 +114,10 @@ impl RestartDriver {
         let observed = self.observation().await?;
         let decided = decided.or(observed.permanent.as_ref());
         match (&observed.condition, decided) {
+            // What an ended rollout has left on trial, and the cluster did not decide on.
+            (Condition::Trial, Some(decided)) if observed.version() != Some(decided) => {
+                self.restart_into(WHAT, decided).await
+            }
             (Condition::Clean | Condition::Trial | Condition::Stopped | Condition::Absent, _) => Ok(()),
             (Condition::Debris { .. }, _) => self.sweep().await,
             (_, None) => Err(DriverError::Refused {
