@@ -210,7 +210,7 @@ impl Worker {
         let app = snapshot.state.apps.get(&self.app)?;
         let instance = app.instances.get(&self.context.node())?;
         let rollout =
-            instance.assignment.as_ref().and_then(|order| snapshot.state.rollouts.get(&order.rollout));
+            instance.assignment.as_ref().and_then(|order| snapshot.state.rollout(order.rollout).ok());
         Some(decide(&Input {
             node: self.context.node(),
             app,

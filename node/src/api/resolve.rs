@@ -11,6 +11,7 @@ use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseRecord;
 use crate::state::rollout::Rollout;
 use std::str::FromStr;
+use std::sync::Arc;
 use tonic::Status;
 
 /// A text of the request as a domain type.
@@ -40,7 +41,7 @@ pub(crate) fn app<'s>(state: &'s ClusterState, text: &str) -> Result<&'s App, St
 /// A plan.
 pub(crate) fn plan<'s>(state: &'s ClusterState, text: &str) -> Result<&'s Plan, Status> {
     let id: PlanId = parse(text)?;
-    state.plans.get(&id).ok_or_else(|| not_found(Rejection::NoSuchPlan(id).to_string()))
+    state.plans.get(&id).map(Arc::as_ref).ok_or_else(|| not_found(Rejection::NoSuchPlan(id).to_string()))
 }
 
 /// A release, by its version alone where that is unambiguous.
@@ -81,7 +82,7 @@ pub(crate) fn rollout<'s>(state: &'s ClusterState, text: &str) -> Result<&'s Rol
     }
     let app = app_filter(state, text)?;
     let newest = state.rollouts.values().rev().find(|rollout| app.is_none_or(|app| rollout.plan.app == *app));
-    newest.ok_or_else(|| {
+    newest.map(Arc::as_ref).ok_or_else(|| {
         not_found(format!(
             "there is no rollout{} yet; start one with `relupctl plan` and `relupctl rollout start`",
             of(text)
@@ -98,7 +99,7 @@ pub(crate) fn rollout_to_change<'s>(state: &'s ClusterState, text: &str) -> Resu
 
 fn running_rollout<'s>(state: &'s ClusterState, text: &str) -> Result<Option<&'s Rollout>, Status> {
     if let Ok(id) = text.parse::<RolloutId>() {
-        let named = state.rollouts.get(&id);
+        let named = state.rollouts.get(&id).map(Arc::as_ref);
         return named.map(Some).ok_or_else(|| not_found(Rejection::NoSuchRollout(id).to_string()));
     }
     let app = app_filter(state, text)?;
@@ -106,6 +107,7 @@ fn running_rollout<'s>(state: &'s ClusterState, text: &str) -> Result<Option<&'s
         .rollouts
         .values()
         .filter(|rollout| !rollout.phase.is_terminal() && app.is_none_or(|app| rollout.plan.app == *app))
+        .map(Arc::as_ref)
         .collect();
     match running[..] {
         [] => Ok(None),

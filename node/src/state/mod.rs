@@ -51,10 +51,11 @@ pub struct ClusterState {
     pub quarantine: BTreeMap<Digest, Quarantine>,
     /// Apps by name.
     pub apps: BTreeMap<AppName, App>,
-    /// Plans, the newest ones.
-    pub plans: BTreeMap<PlanId, Plan>,
+    /// Plans, the newest ones. Shared, as rollouts are: the state is copied for each entry that is
+    /// applied while somebody looks at it, and most of it is history that changes no more.
+    pub plans: BTreeMap<PlanId, Arc<Plan>>,
     /// Rollouts: those on their way, and the newest of the ended ones.
-    pub rollouts: BTreeMap<RolloutId, Rollout>,
+    pub rollouts: BTreeMap<RolloutId, Arc<Rollout>>,
     /// What happened lately, oldest first.
     pub events: VecDeque<Arc<Event>>,
     /// The numbers that are given out next.
@@ -195,7 +196,12 @@ impl ClusterState {
     /// # Errors
     /// `NoSuchRollout` where there is none of this id.
     pub fn rollout(&self, id: RolloutId) -> Result<&Rollout, Rejection> {
-        self.rollouts.get(&id).ok_or(Rejection::NoSuchRollout(id))
+        self.rollouts.get(&id).map(Arc::as_ref).ok_or(Rejection::NoSuchRollout(id))
+    }
+
+    /// The same, to be changed.
+    fn rollout_mut(&mut self, id: RolloutId) -> Result<&mut Rollout, Rejection> {
+        self.rollouts.get_mut(&id).map(Arc::make_mut).ok_or(Rejection::NoSuchRollout(id))
     }
 
     /// Refuses a release that did harm before.

@@ -176,7 +176,7 @@ impl Cluster {
     }
 
     pub(super) fn rollout(&self, id: RolloutId) -> Rollout {
-        self.shared.state.borrow().rollouts[&id].clone()
+        Rollout::clone(&self.shared.state.borrow().rollouts[&id])
     }
 
     pub(super) fn host(&self, number: u64) -> &FakeHost {

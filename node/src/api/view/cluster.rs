@@ -10,6 +10,7 @@ use crate::ids::NodeId;
 use crate::state::ClusterState;
 use crate::state::rollout::Rollout;
 use relupd_proto::api::v1;
+use std::sync::Arc;
 
 /// What this node knows at this moment.
 pub(crate) struct Snapshot<'a> {
@@ -58,7 +59,12 @@ fn rollouts(state: &ClusterState) -> Vec<&Rollout> {
         let later = state.rollouts.range(rollout.id..).skip(1);
         !later.map(|(_, other)| other).any(|other| other.plan.app == rollout.plan.app)
     };
-    state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal() || newest_ended(rollout)).collect()
+    state
+        .rollouts
+        .values()
+        .filter(|rollout| !rollout.phase.is_terminal() || newest_ended(rollout))
+        .map(Arc::as_ref)
+        .collect()
 }
 
 fn notes(snapshot: &Snapshot<'_>, state: &ClusterState) -> Vec<String> {

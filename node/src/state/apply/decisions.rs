@@ -125,7 +125,7 @@ impl ClusterState {
     /// The point of no return, in one entry: the app is committed, and every node is ordered to make
     /// it so.
     fn commit_decided(&mut self, context: Context<'_>, id: RolloutId) {
-        let Some(rollout) = self.rollouts.get_mut(&id) else { return };
+        let Ok(rollout) = self.rollout_mut(id) else { return };
         rollout.phase = Phase::Committing { decided: true };
         let (name, to) = (rollout.plan.app.clone(), rollout.plan.to.clone());
         let ready: Vec<NodeId> = rollout
@@ -147,7 +147,7 @@ impl ClusterState {
 
     /// Stops the way forward: orders that nobody is known to have begun are void from here (S3).
     pub(super) fn halt(&mut self, id: RolloutId, reason: &HaltReason) {
-        let Some(rollout) = self.rollouts.get_mut(&id) else { return };
+        let Ok(rollout) = self.rollout_mut(id) else { return };
         rollout.phase = Phase::Halted { reason: reason.clone() };
         rollout.revision += 1;
         let name = rollout.plan.app.clone();
@@ -200,7 +200,7 @@ impl ClusterState {
     }
 
     fn end(&mut self, context: Context<'_>, id: RolloutId, phase: Phase) {
-        let Some(rollout) = self.rollouts.get_mut(&id) else { return };
+        let Ok(rollout) = self.rollout_mut(id) else { return };
         let waits = matches!(phase, Phase::NeedsOperator { .. });
         rollout.phase = phase;
         rollout.paused = None;

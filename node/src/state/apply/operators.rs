@@ -8,6 +8,7 @@ use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseId;
 use crate::state::rollout::{AbortMode, Elapsed, HaltReason, NodeProgress, Paused, Phase, Rollout, Step};
 use crate::state::{ClusterState, Outcome};
+use std::sync::Arc;
 
 /// So many plans are kept. A plan is stale after the next change to its app, so older ones are of no
 /// use to anybody.
@@ -43,7 +44,7 @@ impl ClusterState {
             made_at: context.at,
         };
         self.next.plan += 1;
-        self.plans.insert(id, plan);
+        self.plans.insert(id, Arc::new(plan));
         while self.plans.len() > PLANS {
             self.plans.pop_first();
         }
@@ -51,7 +52,7 @@ impl ClusterState {
     }
 
     pub(super) fn start_rollout(&mut self, context: Context<'_>, id: PlanId) -> Outcome {
-        let plan = self.plans.get(&id).ok_or(Rejection::NoSuchPlan(id))?.clone();
+        let plan = Plan::clone(self.plans.get(&id).ok_or(Rejection::NoSuchPlan(id))?);
         let app = self.app(&plan.app)?;
         if let Some(rollout) = app.rollout {
             return Err(Rejection::RolloutRunning { app: plan.app, rollout });
@@ -82,7 +83,7 @@ impl ClusterState {
             plan: plan.clone(),
         };
         self.next.rollout += 1;
-        self.rollouts.insert(rollout, begun);
+        self.rollouts.insert(rollout, Arc::new(begun));
         if let Some(app) = self.apps.get_mut(&plan.app) {
             app.rollout = Some(rollout);
         }
@@ -152,7 +153,8 @@ impl ClusterState {
 
     /// A removed node takes no further part. What it runs is no longer the cluster's business.
     pub(super) fn leave_rollouts(&mut self, node: NodeId) {
-        for rollout in self.rollouts.values_mut().filter(|rollout| !rollout.phase.is_terminal()) {
+        let on_their_way = self.rollouts.values_mut().filter(|rollout| !rollout.phase.is_terminal());
+        for rollout in on_their_way.map(Arc::make_mut) {
             if let Some(progress) = rollout.nodes.get_mut(&node) {
                 progress.step = Step::Skipped { reason: "removed from the cluster".to_owned() };
                 rollout.revision += 1;
@@ -161,7 +163,7 @@ impl ClusterState {
     }
 
     pub(super) fn on_its_way(&mut self, id: RolloutId, what: &str) -> Result<&mut Rollout, Rejection> {
-        let rollout = self.rollouts.get_mut(&id).ok_or(Rejection::NoSuchRollout(id))?;
+        let rollout = self.rollout_mut(id)?;
         if rollout.phase.is_terminal() { Err(wrong_phase(rollout, what)) } else { Ok(rollout) }
     }
 

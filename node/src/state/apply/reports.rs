@@ -35,7 +35,7 @@ impl ClusterState {
             return Err(Rejection::StaleGeneration { node, reported: generation, newest });
         };
         let id = assignment.rollout;
-        let rollout = self.rollouts.get_mut(&id).ok_or(Rejection::NoSuchRollout(id))?;
+        let rollout = self.rollout_mut(id)?;
         let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
         let effect = take_report(progress, &assignment, report)?;
         rollout.revision += 1;
@@ -65,7 +65,7 @@ impl ClusterState {
         id: RolloutId,
         outcome: &OrphanOutcome,
     ) -> Outcome {
-        let rollout = self.rollouts.get_mut(&id).ok_or(Rejection::NoSuchRollout(id))?;
+        let rollout = self.rollout_mut(id)?;
         let from = rollout.from_of(node).cloned();
         let decided = matches!(rollout.phase, crate::state::rollout::Phase::Committing { decided: true });
         let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
