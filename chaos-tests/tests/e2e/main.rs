@@ -1,5 +1,7 @@
 //! Promises held against real daemons, the real command line and a real BEAM.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 mod app_specs;
 mod daemons;
 mod deaths;
