@@ -15,6 +15,10 @@ demo: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
 	./target/release/chaos-demo --directory target/demo $(if $(KEEP),--keep)
 
+# Ends the cluster that `make demo KEEP=1` has left running.
+clean-demo:
+	./target/release/chaos-demo --directory target/demo --stop
+
 test: setup
 	./deploy/test.sh
 

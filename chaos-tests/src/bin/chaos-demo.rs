@@ -32,6 +32,9 @@ struct Arguments {
     /// Leave the cluster running
     #[arg(long)]
     keep: bool,
+    /// End what an earlier run has left running, and nothing else
+    #[arg(long, conflicts_with = "keep")]
+    stop: bool,
     /// Where relupd and relupctl are [default: beside this program]
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
@@ -66,6 +69,10 @@ async fn interrupted() -> anyhow::Result<()> {
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let show = Show::Stdout;
     let directory = std::path::absolute(&arguments.directory)?;
+    if arguments.stop {
+        cluster::clean_up(&directory);
+        return Ok(true);
+    }
     let binaries = match &arguments.bin_dir {
         Some(directory) => Binaries::in_directory(directory)?,
         None => Binaries::of_this_build()?,
@@ -142,5 +149,5 @@ fn keep(stage: &mut Stage, show: Show) {
             ctl.socket().display()
         ));
     }
-    show.say("the next run of the demo ends it");
+    show.say("`make clean-demo` ends it, and so does the next run");
 }

@@ -2,7 +2,9 @@
 
 use crate::support::{Play, assert_says};
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn archives_that_are_no_release_are_refused_by_name_and_change_nothing() {
@@ -48,6 +50,25 @@ async fn the_same_release_may_be_pushed_again_but_a_version_never_changes_its_co
     run(Command::new("tar").arg("-czf").arg(&other).arg("-C").arg(&tree).arg("."));
     let said = ctl.refused(&["release", "push", &other.to_string_lossy()]).await.unwrap();
     assert_says(&said, &["0.1.0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_is_cut_off_leaves_no_release_and_is_simply_repeated() {
+    let play = Play::formed(1).await;
+    let ctl = play.ctl();
+    let archive = play.samples.archive("0.1.0").to_string_lossy().into_owned();
+    let arguments = ["release", "push", archive.as_str()];
+    // Cut off at whatever point it has come to.
+    for reached in [10, 50, 150, 300].map(Duration::from_millis) {
+        let mut push = ctl.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+        if timeout(reached, push.wait()).await.is_err() {
+            push.kill().await.unwrap();
+        }
+        let releases: Vec<serde_json::Value> = ctl.json(&["release", "list"]).await.unwrap();
+        assert!(releases.iter().all(|release| release["files"].as_u64() > Some(100)), "{releases:?}");
+    }
+    ctl.run(&arguments).await.unwrap();
+    ctl.run(&["release", "show", "0.1.0"]).await.unwrap();
 }
 
 /// An archive of one small file.
