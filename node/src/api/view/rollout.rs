@@ -75,7 +75,10 @@ fn reason(state: &ClusterState, phase: &Phase) -> String {
             let left = if names.is_empty() {
                 "every node is where it came from".to_owned()
             } else {
-                format!("not on the version they came from: {}", names.join(", "))
+                format!(
+                    "not on the version they came from: {}; `relupctl node repair NODE` ends a trial there",
+                    names.join(", ")
+                )
             };
             format!("{}; {left}", halt_reason(state, reason))
         }

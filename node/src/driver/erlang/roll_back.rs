@@ -3,8 +3,9 @@
 use super::ErlangDriver;
 use super::disk;
 use super::observe::{BookFile, Process, classify};
+use crate::clock;
 use crate::driver::files::blocking;
-use crate::driver::{Condition, DriverError, Rung, Transition};
+use crate::driver::{Condition, DriverError, Method, Observation, Rung, Transition};
 use crate::ids::ReleaseVersion;
 
 impl ErlangDriver {
@@ -96,9 +97,8 @@ impl ErlangDriver {
             };
         };
         match &observed.condition {
-            // What an ended rollout has left on trial, and the cluster did not decide on.
-            Condition::Trial if observed.version() != Some(decided) => self.restart_into(WHAT, decided).await,
-            Condition::Clean | Condition::Trial | Condition::Stopped | Condition::Absent => Ok(()),
+            Condition::Clean | Condition::Stopped | Condition::Absent => Ok(()),
+            Condition::Trial => self.end_trial(&observed, decided).await,
             Condition::Debris { .. } => self.sweep().await,
             Condition::TornPointers { .. } | Condition::HandlerLies { .. } => {
                 self.point_host_at(WHAT, decided).await?;
@@ -117,6 +117,26 @@ impl ErlangDriver {
             }
             Condition::HalfEnvironment { .. } | Condition::MixedCode { .. } | Condition::Unknown { .. } => {
                 self.restart_into(WHAT, decided).await
+            }
+        }
+    }
+
+    /// A trial that a held rollout left standing ends when an operator orders a repair: gently where a
+    /// relup leads back, else by restart.
+    async fn end_trial(&self, observed: &Observation, decided: &ReleaseVersion) -> Result<(), DriverError> {
+        let Some(running) = observed.version().filter(|running| *running != decided) else { return Ok(()) };
+        let transition = Transition {
+            from: Some(decided.clone()),
+            to: running.clone(),
+            method: Method::Hot,
+            // Every repair is one of its own: an earlier one's result must not answer for it.
+            operation: format!("repair-{}", clock::wall().as_nanosecond()),
+        };
+        match self.relup_down(&transition, decided).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                tracing::info!(app = %self.settings.app, %error, "the trial ends by restart");
+                self.restart_into("repair", decided).await
             }
         }
     }
