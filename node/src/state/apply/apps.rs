@@ -1,8 +1,8 @@
 //! Releases, apps, and which nodes run them.
 
 use super::{About, Context, DONE};
-use crate::driver::Observation;
-use crate::ids::{AppName, Digest, NodeId};
+use crate::driver::{Observation, Running};
+use crate::ids::{AppName, Digest, NodeId, ReleaseVersion};
 use crate::spec::AppSpec;
 use crate::state::app::{App, Instance};
 use crate::state::rejection::Rejection;
@@ -113,8 +113,9 @@ impl ClusterState {
         let idle = app.rollout.is_none();
         let instance = app.instances.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
         let settled = instance.settled.as_ref().map(|release| &release.version);
-        let known = instance.observed.as_ref().is_some_and(|old| old.permanent == observation.permanent);
-        let moved = !known && settled != observation.permanent.as_ref();
+        let known = instance.observed.as_ref().map(stands_on);
+        let now = stands_on(observation);
+        let moved = known != Some(now) && now != (settled, settled);
         instance.observed = Some(observation.clone());
         instance.healthy = healthy;
         if moved && idle {
@@ -147,6 +148,15 @@ impl ClusterState {
         for app in self.apps.values_mut().filter(|app| app.spec.release == *release) {
             app.basis += 1;
         }
+    }
+}
+
+/// What a plan rests on: what a node would boot into, and what it runs.
+fn stands_on(observation: &Observation) -> (Option<&ReleaseVersion>, Option<&ReleaseVersion>) {
+    let permanent = observation.permanent.as_ref();
+    match &observation.running {
+        Running::Up { version, .. } => (permanent, Some(version)),
+        Running::Down | Running::Unknown { .. } => (permanent, permanent),
     }
 }
 
