@@ -24,6 +24,9 @@ const WHILE_ROLLING: Duration = Duration::from_millis(250);
 /// With no rollout on its way only a node's return can make work, and nobody is in a hurry for it.
 const WHILE_IDLE: Duration = Duration::from_secs(2);
 
+/// A decision is void because the rollout has moved; by then the new state is here.
+const AFTER_REJECTION: Duration = Duration::from_millis(20);
+
 /// What each rollout on its way waits for, as the leader sees it; empty on every other node.
 pub type Waits = BTreeMap<RolloutId, Vec<Waiting>>;
 
@@ -109,7 +112,11 @@ async fn decide(cluster: &Cluster, rollout: &Rollout, decisions: Vec<Decision>) 
     match cluster.propose(Actor::Reconciler(cluster.me()), command).await {
         Ok(Ok(_)) => tracing::debug!(rollout = %rollout.id, decisions = said, "decided"),
         // Somebody was quicker; the new state is looked at next.
-        Ok(Err(rejection)) => tracing::debug!(rollout = %rollout.id, %rejection, "decision void"),
+        Ok(Err(rejection)) => {
+            tracing::debug!(rollout = %rollout.id, %rejection, "decision void");
+            // A rejected entry moves the log, too: without a pause the same one would follow at once.
+            tokio::time::sleep(AFTER_REJECTION).await;
+        }
         Err(error) => tracing::warn!(rollout = %rollout.id, %error, "no decision"),
     }
 }

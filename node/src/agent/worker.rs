@@ -150,6 +150,9 @@ impl Worker {
             self.changed(Some(until)).await;
             Some(())
         } else if action.is_harmless() {
+            if action.needs_barrier() && !self.fence(&action).await? {
+                return Some(());
+            }
             self.attempt(action).await
         } else {
             self.effect(action).await

@@ -35,15 +35,17 @@ pub(super) fn revert(view: &View<'_>) -> Report {
     if away.is_empty() {
         return Report::decide(Decision::FinishReverting);
     }
-    let overdue = view.elapsed.revert >= view.rollout.spec.upgrade.revert_deadline;
-    let stuck = |node: &NodeId| matches!(view.rollout.nodes[node].step, Step::RevertFailed { .. });
-    if overdue || away.iter().all(stuck) {
+    let deadline = view.rollout.spec.upgrade.revert_deadline;
+    let overdue = view.elapsed.revert >= deadline;
+    let failed = |node: &NodeId| matches!(view.rollout.nodes[node].step, Step::RevertFailed { .. });
+    // Many nodes take long, one after the other: the deadline ends the wait for those that do not move.
+    let hopeless =
+        |node: &NodeId| failed(node) || view.out_of_reach(*node) || view.stalled_for(*node) >= deadline;
+    if away.iter().all(failed) || (overdue && away.iter().all(hopeless)) {
         let mut report = Report::default();
-        if overdue {
-            // The order waits for whoever comes back later.
-            for node in unordered(view) {
-                report.push(Decision::Assign { node, order: Order::Revert });
-            }
+        // The order waits for whoever comes back later.
+        for node in unordered(view) {
+            report.push(Decision::Assign { node, order: Order::Revert });
         }
         report.push(Decision::CallOperator { nodes: away.iter().map(|node| strand(view, *node)).collect() });
         return report;

@@ -7,7 +7,7 @@ use crate::ids::NodeId;
 use crate::spec::{Permanent, Promote, Unreachable};
 use crate::state::app::Order;
 use crate::state::command::Decision;
-use crate::state::rollout::{HaltReason, NodeProgress, Stage, Step, Stranded};
+use crate::state::rollout::{AbortMode, HaltReason, NodeProgress, Stage, Step, Stranded};
 use std::time::Duration;
 
 pub(super) fn roll(view: &View<'_>) -> Report {
@@ -18,6 +18,9 @@ pub(super) fn roll(view: &View<'_>) -> Report {
     if let Some(pause) = paused(view) {
         report.waiting.insert(0, pause);
         return report;
+    }
+    if !view.rollout.somebody_takes_part() {
+        return Report::halt(nobody_left());
     }
     make_permanent_one_by_one(view, &mut report);
     if everybody(view, |step| matches!(step, Step::Healthy { .. } | Step::Committed)) {
@@ -30,15 +33,18 @@ pub(super) fn roll(view: &View<'_>) -> Report {
         return report;
     }
     match canary(view) {
-        Canary::Open => assign_next(view, &mut report, |view, node| view.is_canary(node)),
+        Canary::Open => {
+            let canaries: Vec<NodeId> = canary_nodes(view).into_iter().map(|(node, _)| node).collect();
+            assign_next(view, &mut report, |node| canaries.contains(&node));
+        }
         Canary::Healthy(nodes) => match view.rollout.spec.upgrade.promote {
             Promote::Auto => {
                 report.push(Decision::Promote);
-                assign_next(view, &mut report, |_, _| true);
+                assign_next(view, &mut report, |_| true);
             }
             Promote::Manual => report.wait(Waiting::Promotion { canary: nodes }),
         },
-        Canary::Promoted => assign_next(view, &mut report, |_, _| true),
+        Canary::Promoted => assign_next(view, &mut report, |_| true),
     }
     report
 }
@@ -52,11 +58,21 @@ pub(super) fn drain(view: &View<'_>) -> Report {
         report.waiting.insert(0, pause);
         return report;
     }
+    if !view.rollout.somebody_takes_part() {
+        return Report::halt(nobody_left());
+    }
     order_draining(view, &mut report);
     if everybody(view, |step| matches!(step, Step::ReadyToCommit { .. } | Step::Committed)) {
         report.push(Decision::CommitDecided);
     }
     report
+}
+
+fn nobody_left() -> HaltReason {
+    HaltReason::Aborted {
+        by: "relupd: every node was left out or removed".to_owned(),
+        how: AbortMode::Revert,
+    }
 }
 
 /// Draining disturbs nobody, so every node does it at the same time.
@@ -83,12 +99,19 @@ pub(super) fn commit(view: &View<'_>) -> Report {
         .filter(|(_, progress)| matches!(progress.step, Step::Committing { .. }))
         .map(|(node, _)| node)
         .collect();
-    let overdue = view.elapsed.rollout >= view.rollout.spec.upgrade.rollout_deadline;
-    if overdue && laggards.iter().all(|node| view.out_of_reach(*node)) {
+    let (policy, health) = (&view.rollout.spec.upgrade, &view.rollout.spec.health);
+    let overdue = view.elapsed.rollout >= policy.rollout_deadline;
+    let patience = policy.progress_deadline + policy.bake + health.start_grace;
+    let hopeless = |node: &NodeId| view.out_of_reach(*node) || view.stalled_for(*node) >= patience;
+    if overdue && laggards.iter().all(hopeless) {
         let strand = |node: &NodeId| Stranded {
             node: *node,
-            reason: "it is out of reach and still has to make the release permanent".to_owned(),
-            remedy: format!("bring it back and it catches up by itself, or: relupctl cluster remove {node}"),
+            reason: if view.out_of_reach(*node) {
+                "it is out of reach and still has to make the release permanent".to_owned()
+            } else {
+                "it does not get the release permanent; its daemon's log says why".to_owned()
+            },
+            remedy: format!("bring it back and it goes on by itself, or: relupctl cluster remove {node}"),
         };
         return Report::decide(Decision::CallOperator { nodes: laggards.iter().map(strand).collect() });
     }
@@ -176,29 +199,42 @@ enum Canary {
     Promoted,
 }
 
+/// The first nodes that take part are the canary, as many as the plan has: one that was left out does
+/// not open the gate, the next one takes its place.
+fn canary_nodes<'a>(view: &View<'a>) -> Vec<(NodeId, &'a NodeProgress)> {
+    let size = view.rollout.plan.steps.iter().filter(|step| step.canary).count();
+    let takes_part = |(_, progress): &(NodeId, &NodeProgress)| !matches!(progress.step, Step::Skipped { .. });
+    view.in_order().into_iter().filter(takes_part).take(size).collect()
+}
+
 fn canary(view: &View<'_>) -> Canary {
-    let canaries: Vec<_> = view
-        .in_order()
-        .into_iter()
-        .filter(|(node, progress)| view.is_canary(*node) && !matches!(progress.step, Step::Skipped { .. }))
-        .collect();
-    let passed = |step: &Step| matches!(step, Step::Healthy { .. } | Step::Committed);
-    if view.rollout.promoted || canaries.is_empty() {
-        Canary::Promoted
-    } else if canaries.iter().all(|(_, progress)| passed(&progress.step)) {
-        Canary::Healthy(canaries.into_iter().map(|(node, _)| node).collect())
-    } else {
+    let canaries = canary_nodes(view);
+    let passed = |step: &Step| {
+        matches!(
+            step,
+            Step::Healthy { .. }
+                | Step::Draining { .. }
+                | Step::ReadyToCommit { .. }
+                | Step::Committing { .. }
+                | Step::Committed
+        )
+    };
+    if !canaries.iter().all(|(_, progress)| passed(&progress.step)) {
         Canary::Open
+    } else if view.rollout.promoted || canaries.is_empty() {
+        Canary::Promoted
+    } else {
+        Canary::Healthy(canaries.into_iter().map(|(node, _)| node).collect())
     }
 }
 
 /// Gives the next nodes their order, in the plan's order, as long as there is room (S2). A node that
 /// cannot be reached is left out or waited for; it is never given an order that nobody would hear.
-fn assign_next(view: &View<'_>, report: &mut Report, may: impl Fn(&View<'_>, NodeId) -> bool) {
+fn assign_next(view: &View<'_>, report: &mut Report, may: impl Fn(NodeId) -> bool) {
     let policy = &view.rollout.spec.upgrade;
     let mut at_work = view.rollout.in_flight();
     for (node, progress) in view.in_order() {
-        if !matches!(progress.step, Step::Prepared { .. }) || !may(view, node) {
+        if !matches!(progress.step, Step::Prepared { .. }) || !may(node) {
             continue;
         }
         if u32::try_from(at_work.len()).is_ok_and(|count| count >= policy.max_in_flight) {

@@ -77,7 +77,8 @@ fn nodes_by_name(state: &ClusterState, app: &App) -> Vec<NodeId> {
     nodes.into_iter().map(|node| node.id).collect()
 }
 
-/// One node's step, or nothing where it is there already.
+/// One node's step, or nothing where it is there already, or where an ended rollout's order to go back
+/// or to commit still waits for it: that comes first.
 pub(super) fn step_for(
     state: &ClusterState,
     app: &App,
@@ -86,6 +87,9 @@ pub(super) fn step_for(
     canary: bool,
 ) -> Option<PlanStep> {
     let instance = app.instances.get(&node)?;
+    if instance.still_has_to_go() {
+        return None;
+    }
     let from = comes_from(state, app, instance);
     if from.as_ref() == Some(&to.id) && is_settled_on(instance, &to.id) {
         return None;

@@ -64,8 +64,4 @@ impl<'a> View<'a> {
     pub(super) fn in_order(&self) -> Vec<(NodeId, &'a NodeProgress)> {
         self.rollout.in_order()
     }
-
-    pub(super) fn is_canary(&self, node: NodeId) -> bool {
-        self.rollout.plan.steps.iter().any(|step| step.node == node && step.canary)
-    }
 }

@@ -88,6 +88,16 @@ pub enum Order {
 }
 
 impl Instance {
+    /// Whether an order to go back or to commit waits here. It outlives its rollout where that ended
+    /// without this node, and nothing else may take its place.
+    #[must_use]
+    pub fn still_has_to_go(&self) -> bool {
+        self.assignment.as_ref().is_some_and(|assignment| match assignment.order {
+            Order::Revert | Order::Commit => true,
+            Order::Prepare | Order::Upgrade | Order::Drain => false,
+        })
+    }
+
     /// Whether nothing is known to be installed here, and nothing ordered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

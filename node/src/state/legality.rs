@@ -42,12 +42,15 @@ impl Rollout {
             Decision::Refuse { .. } => preparing,
             Decision::Promote => rolling,
             Decision::BeginCommitting => {
-                rolling && self.all(|step| matches!(step, Step::Healthy { .. } | Step::Committed))
+                rolling
+                    && self.somebody_takes_part()
+                    && self.all(|step| matches!(step, Step::Healthy { .. } | Step::Committed))
             }
             // S6: nothing becomes permanent before every node has said, in the same life of its VM, that
             // it is healthy and ready.
             Decision::CommitDecided => {
                 matches!(self.phase, Phase::Committing { decided: false })
+                    && self.somebody_takes_part()
                     && self.all(|step| matches!(step, Step::ReadyToCommit { .. } | Step::Committed))
             }
             Decision::Halt { .. } => forward,
@@ -68,6 +71,16 @@ impl Rollout {
                 matches!(self.phase, Phase::Reverting { .. } | Phase::Committing { decided: true })
             }
         }
+    }
+
+    /// Whether it still goes forward and could be paused: not halted, and nothing decided.
+    pub(crate) const fn goes_forward(&self) -> bool {
+        matches!(self.phase, Phase::Preparing | Phase::Rolling | Phase::Committing { decided: false })
+    }
+
+    /// A release is never committed to on nobody's word.
+    pub(crate) fn somebody_takes_part(&self) -> bool {
+        self.nodes.values().any(|progress| !matches!(progress.step, Step::Skipped { .. }))
     }
 
     /// Every node that takes part is in such a step.

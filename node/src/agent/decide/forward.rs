@@ -11,6 +11,9 @@ use crate::state::app::Order;
 use crate::state::command::Report;
 use crate::state::rollout::{Failure, Stage, Step};
 
+/// So often the old version is started before the node counts as unfit.
+const STARTS: u32 = 3;
+
 pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Action {
     if order.said_failed() {
         return wait(WaitingFor::Order);
@@ -51,10 +54,22 @@ fn begin(input: &Input<'_>, order: &Ordered<'_>) -> Action {
             "the node's ledger was unreadable, so the installation may have been begun before".to_owned();
         return order.fail(Failure::Install { reason });
     }
+    if is_merely_down(input, order, seen) {
+        return Action::Start;
+    }
     if let Some(reason) = unfit(order, seen) {
         return order.fail(Failure::Install { reason });
     }
     Action::Install { transition: order.transition(trial.method, "install"), trial }
+}
+
+/// After a reboot the old version may not be up yet: that says nothing of the new one.
+fn is_merely_down(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation) -> bool {
+    let stands = seen.permanent.is_some()
+        && seen.permanent.as_ref() == order.from()
+        && torn(&seen.condition).is_none();
+    let down = seen.running == Running::Down && order.assignment.method == Method::Hot;
+    stands && down && input.app.running && input.memory.start_failures < STARTS
 }
 
 /// Why nothing can be installed on what was seen.

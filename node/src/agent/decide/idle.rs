@@ -13,9 +13,10 @@ pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
     if input.instance.repair > input.ledger.repaired {
         return Action::Repair { decided: decided.cloned(), ordered: Some(input.instance.repair) };
     }
-    // What an ended rollout left standing is an operator's to settle: nothing is changed under it.
+    // What an ended rollout left standing is an operator's to settle, and what one on its way has left is
+    // settled by its orders: nothing is changed under either.
     let held = order.is_some_and(|order| matches!(order.assignment.order, Order::Upgrade | Order::Drain));
-    if torn(&seen.condition).is_some() && decided.is_some() && !held {
+    if torn(&seen.condition).is_some() && decided.is_some() && !held && input.app.rollout.is_none() {
         return Action::Repair { decided: decided.cloned(), ordered: None };
     }
     match &seen.running {

@@ -129,12 +129,23 @@ impl ClusterState {
     /// people.
     pub(super) fn place_apps(&mut self) {
         let nodes: Vec<_> = self.nodes.values().cloned().collect();
+        let at_work: BTreeMap<AppName, Vec<NodeId>> = self
+            .rollouts
+            .values()
+            .filter(|rollout| !rollout.phase.is_terminal())
+            .map(|rollout| (rollout.plan.app.clone(), rollout.nodes.keys().copied().collect()))
+            .collect();
         for app in self.apps.values_mut() {
+            // A node that takes part in a rollout keeps its place until that has ended.
+            let takes_part =
+                |node: &NodeId| at_work.get(&app.spec.name).is_some_and(|nodes| nodes.contains(node));
             let before: Vec<NodeId> = app.instances.keys().copied().collect();
             for node in &nodes {
                 if node.is_present() && node.carries(&app.spec.placement) {
                     app.instances.entry(node.id).or_default();
-                } else if !node.is_present() || app.instances.get(&node.id).is_some_and(Instance::is_empty) {
+                } else if !node.is_present()
+                    || (!takes_part(&node.id) && app.instances.get(&node.id).is_some_and(Instance::is_empty))
+                {
                     app.instances.remove(&node.id);
                 }
             }

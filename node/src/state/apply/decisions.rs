@@ -112,6 +112,12 @@ impl ClusterState {
 
     fn assign(&mut self, context: Context<'_>, id: RolloutId, node: NodeId, order: Order) -> Outcome {
         let generation = Generation(self.next.generation);
+        let name = self.on_its_way(id, "assigning")?.plan.app.clone();
+        let instance = self.app(&name)?.instances.get(&node).ok_or(Rejection::NoSuchNode(node))?;
+        let other = instance.assignment.as_ref().is_some_and(|assignment| assignment.rollout != id);
+        if other && instance.still_has_to_go() {
+            return Err(Rejection::Superseded(format!("an order of an ended rollout waits for node {node}")));
+        }
         let rollout = self.on_its_way(id, "assigning")?;
         let assignment = rollout.order(node, order, generation)?;
         let app = rollout.plan.app.clone();
@@ -127,6 +133,8 @@ impl ClusterState {
     fn commit_decided(&mut self, context: Context<'_>, id: RolloutId) {
         let Ok(rollout) = self.rollout_mut(id) else { return };
         rollout.phase = Phase::Committing { decided: true };
+        // From here there is nothing to wait for, and its clocks must run.
+        rollout.paused = None;
         let (name, to) = (rollout.plan.app.clone(), rollout.plan.to.clone());
         let ready: Vec<NodeId> = rollout
             .in_order()
@@ -149,6 +157,8 @@ impl ClusterState {
     pub(super) fn halt(&mut self, id: RolloutId, reason: &HaltReason) {
         let Ok(rollout) = self.rollout_mut(id) else { return };
         rollout.phase = Phase::Halted { reason: reason.clone() };
+        // The way back must not wait for a `resume` that nobody thinks of.
+        rollout.paused = None;
         rollout.revision += 1;
         let name = rollout.plan.app.clone();
         let not_begun: Vec<NodeId> = rollout
@@ -207,6 +217,7 @@ impl ClusterState {
         rollout.ended_at = Some(context.at);
         let (name, text) = (rollout.plan.app.clone(), format!("rollout {id} {}", rollout.phase.name()));
         let failed_catch_up = failed_catch_up(rollout);
+        let left_alone = left_alone(rollout);
         if let Some(app) = self.apps.get_mut(&name) {
             app.rollout = None;
             app.basis += 1;
@@ -215,12 +226,30 @@ impl ClusterState {
                 if held && !waits {
                     instance.assignment = None;
                 }
+                if left_alone.contains(node) {
+                    instance.catch_up_failed = app.current.clone();
+                }
                 if failed_catch_up.as_ref().is_some_and(|(failed, _)| failed == node) {
                     instance.catch_up_failed = failed_catch_up.as_ref().map(|(_, to)| to.clone());
                 }
             }
         }
         self.note(context, About::rollout(&name, id), text);
+    }
+}
+
+/// Where a rollout ended for an operator to look at, no catch-up moves its nodes by itself.
+fn left_alone(rollout: &crate::state::rollout::Rollout) -> Vec<NodeId> {
+    match &rollout.phase {
+        Phase::Held { .. } | Phase::NeedsOperator { .. } => rollout.touched_newest_first(),
+        Phase::Preparing
+        | Phase::Rolling
+        | Phase::Committing { .. }
+        | Phase::Halted { .. }
+        | Phase::Reverting { .. }
+        | Phase::Completed
+        | Phase::Refused { .. }
+        | Phase::Reverted { .. } => Vec::new(),
     }
 }
 

@@ -95,6 +95,9 @@ impl ClusterState {
 
     pub(super) fn pause(&mut self, context: Context<'_>, id: RolloutId) -> Outcome {
         let rollout = self.on_its_way(id, "pausing")?;
+        if !rollout.goes_forward() {
+            return Err(wrong_phase(rollout, "pausing"));
+        }
         if rollout.paused.is_none() {
             rollout.paused = Some(Paused { by: context.actor.to_string(), at: context.at });
             rollout.revision += 1;
@@ -143,7 +146,6 @@ impl ClusterState {
         if matches!((&rollout.phase, mode), (Phase::Reverting { .. }, AbortMode::Revert)) {
             return DONE;
         }
-        rollout.paused = None;
         let app = rollout.plan.app.clone();
         let reason = HaltReason::Aborted { by: context.actor.to_string(), how: mode };
         self.halt(id, &reason);

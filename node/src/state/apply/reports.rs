@@ -48,6 +48,7 @@ impl ClusterState {
                     instance.settled = release;
                     // What was observed before the move says nothing any more: unknown until looked at.
                     instance.observed = None;
+                    instance.healthy = None;
                 }
             }
         }
@@ -66,6 +67,9 @@ impl ClusterState {
         outcome: &OrphanOutcome,
     ) -> Outcome {
         let rollout = self.rollout_mut(id)?;
+        if rollout.phase.is_terminal() {
+            return DONE;
+        }
         let from = rollout.from_of(node).cloned();
         let decided = matches!(rollout.phase, crate::state::rollout::Phase::Committing { decided: true });
         let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
@@ -85,7 +89,11 @@ impl ClusterState {
         };
         rollout.revision += 1;
         if let Some(instance) = self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node)) {
-            instance.assignment = None;
+            if instance.assignment.as_ref().is_some_and(|assignment| assignment.rollout == id) {
+                instance.assignment = None;
+            }
+            instance.observed = None;
+            instance.healthy = None;
             if back {
                 instance.settled = from;
             }
@@ -131,7 +139,8 @@ fn take_report(
             (Step::Reverted { by: *by }, Effect::Settled(assignment.from.clone()))
         }
         (Order::Revert, Report::RevertFailed { tried }, Step::Reverting { .. }) => {
-            (Step::RevertFailed { tried: tried.clone() }, Effect::Done)
+            // Where it belongs has not changed by its failing to get there.
+            (Step::RevertFailed { tried: tried.clone() }, Effect::Settled(assignment.from.clone()))
         }
         (Order::Upgrade | Order::Drain | Order::Commit, Report::Failed { failure }, _) => {
             (Step::Failed { failure: failure.clone() }, Effect::Stays)

@@ -9,7 +9,10 @@ fn the_app_is_kept_as_it_was_decided() {
     assert_eq!(Case::idle().name(), "wait for Nothing");
     assert_eq!(stopped().name(), "start");
     assert_eq!(Case::idle().sees(seen(None, None)).name(), "wait for Nothing", "there is nothing to start");
-    assert_eq!(Case::idle().sees(torn(settled)).name(), "repair");
+    let mut torn = Case::idle().sees(torn(settled));
+    assert_eq!(torn.name(), "wait for Nothing", "a rollout holds the app");
+    torn.app.rollout = None;
+    assert_eq!(torn.name(), "repair");
 
     let mut unwanted = stopped();
     unwanted.app.running = false;
