@@ -3,6 +3,7 @@ use relupd::spec::OnFailure;
 use relupd::state::app::Order;
 use relupd::state::rejection::Rejection;
 use relupd::state::rollout::{HaltReason, Phase, Step};
+use std::time::Duration;
 
 fn bad_on_second() -> World {
     let mut world = World::settled(3, spec());
@@ -83,4 +84,56 @@ fn a_first_installation_that_fails_goes_back_to_nothing() {
     world.run(rollout);
     assert!(matches!(world.rollout(rollout).phase, Phase::Reverted { .. }));
     assert_eq!(world.state.apps[&app()].current, None);
+}
+
+#[test]
+fn an_order_that_waits_for_a_lost_node_is_not_replaced_by_a_new_plan() {
+    let mut world = bad_on_second();
+    let rollout = world.start("0.2.0");
+    world.run_until(rollout, |rollout| matches!(rollout.phase, Phase::Reverting { .. }));
+    world.silence.insert(node(1), Duration::from_secs(9999));
+    world.run(rollout);
+    world.elapsed.revert = Duration::from_secs(9999);
+    world.stalled.insert(node(1), Duration::from_secs(9999));
+    world.run(rollout);
+    assert!(matches!(world.rollout(rollout).phase, Phase::NeedsOperator { .. }));
+    world.push("0.3.0", &["0.1.0"]);
+    world.misbehave.clear();
+    let next = world.start("0.3.0");
+    assert!(!world.rollout(next).nodes.contains_key(&node(1)), "it has to go back first");
+    world.run(next);
+    assert_eq!(world.rollout(next).phase, Phase::Completed);
+    // It returns, goes back, and is brought to what the others run.
+    world.silence.insert(node(1), Duration::ZERO);
+    while world.turn(rollout) {}
+    assert!(matches!(world.step_of(rollout, 1), Step::Reverted { .. }));
+}
+
+#[test]
+fn no_catch_up_moves_what_an_operator_wanted_held() {
+    for phase in ["rolling", "decided"] {
+        let mut policy = spec();
+        policy.upgrade.permanent = relupd::spec::Permanent::PerNode;
+        if phase == "decided" {
+            policy.upgrade.permanent = relupd::spec::Permanent::AtEnd;
+        }
+        let mut world = World::settled(3, policy);
+        let rollout = world.start("0.2.0");
+        world.run_until(rollout, |rollout| rollout.nodes.values().any(|node| node.step == Step::Committed));
+        let mode = relupd::state::rollout::AbortMode::Hold;
+        world.apply(relupd::state::command::Command::Abort { rollout, mode }).unwrap();
+        world.run(rollout);
+        assert!(matches!(world.rollout(rollout).phase, Phase::Held { .. }), "{phase}");
+        assert_eq!(world.catch_up(), None, "{phase}");
+    }
+}
+
+#[test]
+fn a_pause_ends_with_the_halt() {
+    let mut world = bad_on_second();
+    let rollout = world.start("0.2.0");
+    world.run_until(rollout, |rollout| matches!(rollout.nodes[&node(2)].step, Step::Upgrading { .. }));
+    world.apply(relupd::state::command::Command::Pause { rollout }).unwrap();
+    world.run(rollout);
+    assert!(matches!(world.rollout(rollout).phase, Phase::Reverted { .. }));
 }

@@ -123,3 +123,32 @@ fn a_sick_node_refuses_is_skipped_or_counts_as_policy_says() {
         }
     }
 }
+
+#[test]
+fn a_skipped_canary_does_not_open_the_gate() {
+    let mut world = World::settled(3, spec());
+    let mut policy = spec();
+    policy.upgrade.promote = Promote::Manual;
+    policy.upgrade.already_sick = AlreadySick::Skip;
+    world.apply(Command::ApplyApp { spec: policy }).unwrap();
+    let observation = super::world::observation(Some(&release("0.1.0")));
+    let sick = Command::Observe { node: node(1), app: app(), observation, healthy: Some(false) };
+    world.apply(sick).unwrap();
+    let rollout = world.start("0.2.0");
+    world.run(rollout);
+    assert!(matches!(world.step_of(rollout, 1), Step::Skipped { .. }));
+    assert_eq!(world.look(rollout).waiting, vec![Waiting::Promotion { canary: vec![node(2)] }]);
+}
+
+#[test]
+fn a_rollout_never_completes_on_nobody() {
+    let mut world = World::settled(2, spec());
+    let rollout = world.start("0.2.0");
+    world.run_until(rollout, |rollout| !rollout.in_flight().is_empty());
+    world.misbehave.insert((node(1), "upgrade"), super::world::Misbehaviour::Silent);
+    world.silence.insert(node(2), std::time::Duration::from_secs(9999));
+    world.apply(Command::RemoveNode { node: node(1) }).unwrap();
+    world.run(rollout);
+    assert!(!matches!(world.rollout(rollout).phase, Phase::Completed));
+    assert_eq!(world.state.apps[&app()].current, Some(release("0.1.0")));
+}
