@@ -2,6 +2,7 @@
 //! the current one, the newest; its end is the VM's end as far as anybody here is concerned, and is
 //! known the instant the kernel closes the socket.
 
+use super::frame_check;
 use super::term::{as_atom, as_text, as_tuple, as_u64, atom, integer, tagged, tuple};
 use super::vm::Facts;
 use crate::driver::Liveness;
@@ -230,8 +231,16 @@ impl Acceptor {
     }
 }
 
+fn decode(frame: &[u8]) -> Option<Term> {
+    if let Err(reason) = frame_check::check(frame) {
+        debug!(%reason, "link: a frame was refused");
+        return None;
+    }
+    Term::decode(frame).ok()
+}
+
 fn hello(frame: &[u8]) -> Option<Facts> {
-    let term = Term::decode(frame).ok()?;
+    let term = decode(frame)?;
     match as_tuple(&term)? {
         [tag, protocol, facts] if as_atom(tag) == Some("hello") && as_u64(protocol) == Some(PROTOCOL) => {
             Facts::parse(facts)
@@ -284,7 +293,7 @@ async fn carry(
 }
 
 fn reply(frame: &[u8]) -> Option<(u64, Result<Term, LinkError>)> {
-    let term = Term::decode(frame).ok()?;
+    let term = decode(frame)?;
     let [tag, number, result] = as_tuple(&term)? else { return None };
     if as_atom(tag) != Some("reply") {
         return None;

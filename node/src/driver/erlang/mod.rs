@@ -9,6 +9,7 @@ mod change;
 mod commit;
 mod config_check;
 mod disk;
+mod frame_check;
 mod gather;
 pub(super) mod launch;
 pub mod layout;
