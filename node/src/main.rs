@@ -64,6 +64,12 @@ fn run_daemon(arguments: Arguments) -> Result<(), Box<dyn Error>> {
                 _ = interrupt.recv() => {}
             }
             stopping.cancel();
+            // Asked twice, it goes at once. What was acknowledged is on disk, and apps run on.
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
         });
         Ok(daemon::run(settings, stop).await?)
     })

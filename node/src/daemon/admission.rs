@@ -4,6 +4,7 @@ use super::authority::{Authority, IssueError};
 use super::cluster::Cluster;
 use crate::clock::wall;
 use crate::identity::check_token;
+use crate::ids::Digest;
 use crate::state::command::{Actor, Admission as Newcomer, Applied, Command};
 use crate::state::rejection::Rejection;
 use crate::transport::join::{Admission, Admitted, JoinError, JoinRequest, KnownPeer};
@@ -33,6 +34,7 @@ impl Admission for Door {
             | IssueError::Peer(_) => JoinError::BadRequest(error.to_string()),
         })?;
         let node = Newcomer {
+            key: public_key_digest(&issued.der),
             id: request.node,
             name: request.name,
             address: request.address,
@@ -63,6 +65,12 @@ impl Admission for Door {
                 .collect(),
         })
     }
+}
+
+/// The certificate was made for the key that the host has just proved to hold.
+fn public_key_digest(certificate: &[u8]) -> Digest {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    parsed.map_or_else(|_| Digest::of(&[]), |(_, certificate)| Digest::of(certificate.public_key().raw))
 }
 
 fn refused(rejection: &Rejection) -> JoinError {

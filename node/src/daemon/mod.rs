@@ -29,9 +29,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Calls under way may end for so long; nothing that matters hangs on their answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The daemon did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +169,9 @@ async fn serve(
     if let Some(member) = member {
         member.shutdown().await;
     }
-    tasks.wait().await;
+    if tokio::time::timeout(LAST_ANSWERS, tasks.wait()).await.is_err() {
+        tracing::info!("some callers are cut off");
+    }
     outcome
 }
 

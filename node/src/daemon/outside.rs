@@ -8,7 +8,7 @@ use crate::consensus::{Owner, Storage};
 use crate::identity::{
     Candidate, CertificateAuthority, IdentityDirectory, JoinToken, NodeIdentity, Serial, Stored, pem, random,
 };
-use crate::ids::{ClusterId, NodeId, RaftId};
+use crate::ids::{ClusterId, Digest, NodeId, RaftId};
 use crate::state::node::{Membership, NodeRecord};
 use crate::state::{ClusterState, Genesis};
 use crate::telemetry::Metrics;
@@ -58,6 +58,7 @@ impl Outside {
             name: self.candidate.name.clone(),
             address: self.settings.listen,
             labels: self.settings.labels.clone(),
+            key: Digest::of(self.candidate.key.public_key()),
             sealing_key: self.candidate.sealing.public().as_bytes().to_vec(),
             certificates: vec![issued(&der)?.record],
             renewal: None,

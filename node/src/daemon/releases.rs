@@ -13,6 +13,7 @@ use relupd_release::info::ReleaseInfo;
 use relupd_release::manifest::{Entry, EntryKind, Manifest};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The node's releases.
 pub(crate) struct Releases {
@@ -20,6 +21,7 @@ pub(crate) struct Releases {
     cluster: Cluster,
     peers: Arc<dyn StorePeers>,
     staging: PathBuf,
+    staged: AtomicU64,
 }
 
 impl Releases {
@@ -29,7 +31,14 @@ impl Releases {
         peers: Arc<dyn StorePeers>,
     ) -> Result<Self, StoreError> {
         let store = Store::open(settings.state_dir.join("store")).await?;
-        Ok(Self { store, cluster, peers, staging: settings.state_dir.join("staging") })
+        let staging = settings.state_dir.join("staging");
+        // What an earlier life of the daemon left there is of no use to anybody.
+        match tokio::fs::remove_dir_all(&staging).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::Io { what: "clear", path: staging, source }),
+        }
+        Ok(Self { store, cluster, peers, staging, staged: AtomicU64::new(0) })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -88,13 +97,10 @@ impl Releases {
         let manifest = fetch(&self.store, &*self.peers, &self.others(), release.manifest)
             .await
             .map_err(|error| super::chain(&error))?;
-        let tree = self.staging.join(release.manifest.to_string());
-        // What an interrupted attempt left cannot be trusted to be whole.
-        match tokio::fs::remove_dir_all(&tree).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("cannot clear {}: {error}", tree.display())),
-        }
+        // A tree of its own for each call: two apps may stage the same release at the same time, and the
+        // driver moves directories out of it.
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        let tree = self.staging.join(format!("{}-{number}", release.manifest));
         self.store
             .materialize(Arc::new(manifest), tree.clone())
             .await

@@ -19,6 +19,9 @@ use tokio::sync::Mutex;
 /// Certificates live for 30 days and are renewed after 15: an hour more or less does not matter.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// New voters get the CA's key within this time.
+const SEALING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// After a proposal that found no quorum.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -80,15 +83,28 @@ impl Upkeep {
             let leads = leadership.borrow_and_update().is_self;
             self.credentials.set_revocations(revocations(&state));
             self.adopt_renewal(&state, identity, pending).await;
-            if leads && self.authority.is_open(&state) {
+            let open = self.authority.is_open(&state);
+            if leads && open {
                 self.answer_requests(&state).await;
+            }
+            // A leader that cannot open the key yet gets it from whoever can.
+            let leader_has_it = self.leader_holds_key(&state);
+            if open && (leads || !leader_has_it) {
                 self.seal_for_voters(&state).await;
             }
             tokio::select! {
+                // Voters change without a change of the state.
+                () = tokio::time::sleep(SEALING_INTERVAL) => {}
                 changed = states.changed() => if changed.is_err() { return },
                 changed = leadership.changed() => if changed.is_err() { return },
             }
         }
+    }
+
+    fn leader_holds_key(&self, state: &ClusterState) -> bool {
+        let Some(leader) = self.cluster.raft_status().leader else { return true };
+        let mut nodes = state.present_nodes();
+        nodes.any(|node| node.raft_id == leader && state.authority.sealed_keys.contains_key(&node.id))
     }
 
     async fn answer_requests(&self, state: &ClusterState) {

@@ -118,6 +118,8 @@ pub struct Admission {
     pub labels: BTreeMap<String, String>,
     /// Its public sealing key.
     pub sealing_key: Vec<u8>,
+    /// The digest of its public key. Who asks again with the same token must hold the same key.
+    pub key: Digest,
     /// Its first certificate.
     pub certificate: Certificate,
     /// The version of its daemon.

@@ -1,7 +1,7 @@
 //! The nodes of the cluster, its operators, and what lets them in.
 
 pub use crate::identity::Role;
-use crate::ids::{NodeId, RaftId};
+use crate::ids::{Digest, NodeId, RaftId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ pub struct NodeRecord {
     pub address: SocketAddr,
     /// For placement.
     pub labels: BTreeMap<String, String>,
+    /// The digest of the public key that it was admitted with.
+    pub key: Digest,
     /// Seals what only voters may know (the CA's key).
     pub sealing_key: Vec<u8>,
     /// Serial numbers of its certificates that are still valid.

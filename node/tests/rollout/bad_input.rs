@@ -107,3 +107,19 @@ fn a_snapshot_of_a_newer_daemon_is_refused() {
     let error = ClusterState::decode(&bytes).unwrap_err().to_string();
     assert!(error.contains("format 9"), "{error}");
 }
+
+#[test]
+fn a_used_token_admits_only_the_same_host_with_the_same_key_again() {
+    let mut world = World::settled(1, spec());
+    world.join(2);
+    let token = relupd::ids::TokenId::from_parts(2, 7);
+    let again = super::world::admission(2);
+    world.apply(Command::AdmitNode { token, node: again.clone() }).unwrap();
+    let mut thief = again.clone();
+    thief.key = relupd::ids::Digest::of(b"another key");
+    let stolen = world.apply(Command::AdmitNode { token, node: thief });
+    assert!(matches!(stolen, Err(Rejection::Token { .. })));
+    let fresh = world.issue_token(3);
+    let taken_over = world.apply(Command::AdmitNode { token: fresh, node: again });
+    assert!(matches!(taken_over, Err(Rejection::Token { .. })), "an id is never given twice");
+}

@@ -50,12 +50,13 @@ pub fn release(text: &str) -> ReleaseId {
     ReleaseId { name: "shop".parse().unwrap(), version: version(text), manifest: Digest::of(text.as_bytes()) }
 }
 
-fn admission(number: u64) -> Admission {
+pub fn admission(number: u64) -> Admission {
     Admission {
         id: node(number),
         name: format!("n{number}"),
         address: format!("127.0.0.{number}:4000").parse().unwrap(),
         labels: BTreeMap::new(),
+        key: Digest::of(b""),
         sealing_key: vec![],
         certificate: certificate(number),
         daemon_version: "0.1.0".to_owned(),
@@ -124,6 +125,7 @@ impl World {
             name: first.name,
             address: first.address,
             labels: first.labels,
+            key: first.key,
             sealing_key: first.sealing_key,
             certificates: vec![first.certificate],
             renewal: None,
@@ -160,7 +162,7 @@ impl World {
         world
     }
 
-    pub fn join(&mut self, number: u64) {
+    pub fn issue_token(&mut self, number: u64) -> relupd::ids::TokenId {
         let id = relupd::ids::TokenId::from_parts(number, 7);
         let token = relupd::identity::token::TokenRecord {
             id,
@@ -170,6 +172,11 @@ impl World {
             used_by: None,
         };
         self.apply(Command::IssueToken { token }).unwrap();
+        id
+    }
+
+    pub fn join(&mut self, number: u64) {
+        let id = self.issue_token(number);
         self.apply(Command::AdmitNode { token: id, node: admission(number) }).unwrap();
         self.silence.insert(node(number), Duration::ZERO);
     }

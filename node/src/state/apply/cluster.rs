@@ -34,7 +34,12 @@ impl ClusterState {
             return reject("it has expired");
         }
         if let Some(by) = record.used_by {
-            return if by == node.id { self.admit_again(node) } else { reject("it has been used") };
+            let again = self.nodes.get(&by).is_some_and(|known| by == node.id && known.key == node.key);
+            return if again { self.admit_again(node) } else { reject("it has been used") };
+        }
+        // An id is never given twice, not even after its node was removed.
+        if self.nodes.contains_key(&node.id) {
+            return reject("the host's id is known already; empty its state directory and join again");
         }
         if self.present_nodes().any(|present| present.name == node.name) {
             return Err(Rejection::NodeNameTaken { name: node.name.clone() });
@@ -50,6 +55,7 @@ impl ClusterState {
             name: node.name.clone(),
             address: node.address,
             labels: node.labels.clone(),
+            key: node.key,
             sealing_key: node.sealing_key.clone(),
             certificates: vec![node.certificate.clone()],
             renewal: None,
@@ -64,7 +70,8 @@ impl ClusterState {
         Ok(Applied::Admitted { raft_id })
     }
 
-    /// A joiner whose answer was lost asks again with the same token, and gets another certificate.
+    /// A joiner whose answer was lost asks again with the same token and the same key, and gets another
+    /// certificate.
     fn admit_again(&mut self, node: &Admission) -> Outcome {
         let raft_id = self.present(node.id)?.raft_id;
         if let Some(record) = self.nodes.get_mut(&node.id) {
