@@ -1,8 +1,6 @@
 //! The link between daemon and VM: the daemon's end against a peer that misbehaves, the VM's end
 //! against its source, and both through the life of a real VM.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
-
 mod erlang_support;
 
 use erlang_support::Host;
