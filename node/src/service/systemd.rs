@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use rustix::process::Signal;
 use std::fmt::Display;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
 use zbus_systemd::systemd1::{JobRemovedStream, ManagerProxy, ServiceProxy, UnitProxy};
@@ -18,16 +19,37 @@ use zbus_systemd::systemd1::{JobRemovedStream, ManagerProxy, ServiceProxy, UnitP
 /// Units have timeouts of their own; this only keeps a lost signal from being waited for for ever.
 const START_PATIENCE: Duration = Duration::from_secs(300);
 
+/// What a bus may take to answer one call; the same as D-Bus's own default.
+const CALL_PATIENCE: Duration = Duration::from_secs(25);
+
 /// From SIGKILL to giving up.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The system bus, connected to when it is first needed; clones share the connection.
+/// The system bus, connected to when it is first needed; clones share the connection until it breaks.
 #[derive(Clone, Debug, Default)]
-pub struct SystemBus(Arc<OnceCell<Connection>>);
+pub struct SystemBus(Arc<Mutex<Option<Connection>>>);
 
 impl SystemBus {
-    async fn connection(&self) -> zbus::Result<&Connection> {
-        self.0.get_or_try_init(Connection::system).await
+    async fn connection(&self) -> zbus::Result<Connection> {
+        let mut current = self.0.lock().await;
+        if let Some(connection) = &*current {
+            return Ok(connection.clone());
+        }
+        Ok(current.insert(Connection::system().await?).clone())
+    }
+
+    /// The bus was restarted, as a rule: who needs it next connects anew.
+    async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
+/// Whether the connection itself is of no use any more.
+fn is_broken(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::InputOutput(_) => true,
+        zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::Disconnected(_)),
+        _ => false,
     }
 }
 
@@ -46,14 +68,35 @@ impl SystemdService {
     }
 
     async fn manager(&self) -> Result<ManagerProxy<'static>, ServiceError> {
-        let connection = self.bus.connection().await.map_err(|error| self.failed("the system bus", error))?;
-        ManagerProxy::new(connection).await.map_err(|error| self.failed("systemd", error))
+        let connection = self.call("the system bus", self.bus.connection()).await?;
+        self.call("systemd", ManagerProxy::new(&connection)).await
+    }
+
+    /// One call over the bus, which must not wait for ever for one that hangs.
+    async fn call<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = zbus::Result<T>>,
+    ) -> Result<T, ServiceError> {
+        match tokio::time::timeout(CALL_PATIENCE, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                if is_broken(&error) {
+                    self.bus.forget().await;
+                }
+                Err(self.failed(what, error))
+            }
+            Err(_) => {
+                self.bus.forget().await;
+                Err(self.failed(what, format!("no answer within {CALL_PATIENCE:?}")))
+            }
+        }
     }
 
     /// The stream of ended jobs. It has to be there before a job is queued, or its end may be missed.
     async fn ended_jobs(&self, manager: &ManagerProxy<'static>) -> Result<JobRemovedStream, ServiceError> {
-        manager.subscribe().await.map_err(|error| self.failed("subscribe", error))?;
-        manager.receive_job_removed().await.map_err(|error| self.failed("subscribe", error))
+        self.call("subscribe", manager.subscribe()).await?;
+        self.call("subscribe", manager.receive_job_removed()).await
     }
 
     async fn job_result(&self, ended: &mut JobRemovedStream, job: &str) -> Result<String, ServiceError> {
@@ -63,19 +106,20 @@ impl SystemdService {
                 return Ok(arguments.result().clone());
             }
         }
+        self.bus.forget().await;
         Err(self.failed("wait for the job", "the bus went away"))
     }
 
     async fn active_state_and_main_pid(&self) -> zbus::Result<(String, u32)> {
         let connection = self.bus.connection().await?;
-        let path = ManagerProxy::new(connection).await?.load_unit(self.unit.clone()).await?;
+        let path = ManagerProxy::new(&connection).await?.load_unit(self.unit.clone()).await?;
         // Nothing is cached: a cached state is one of a moment ago.
-        let unit = UnitProxy::builder(connection)
+        let unit = UnitProxy::builder(&connection)
             .path(path.clone())
             .cache_properties(CacheProperties::No)
             .build()
             .await?;
-        let service = ServiceProxy::builder(connection)
+        let service = ServiceProxy::builder(&connection)
             .path(path)
             .cache_properties(CacheProperties::No)
             .build()
@@ -93,10 +137,14 @@ impl Service for SystemdService {
     async fn start(&self, _launch: &Launch) -> Result<(), ServiceError> {
         let manager = self.manager().await?;
         let mut ended = self.ended_jobs(&manager).await?;
-        let job = manager
-            .start_unit(self.unit.clone(), "replace".to_owned())
-            .await
-            .map_err(|error| self.failed("start it", error))?;
+        // A release that died at every start has used up the unit's start limit, and would take the way
+        // back with it. A unit that is not loaded yet has nothing to reset: that is an error to ignore.
+        let reset = self.call("reset its start limit", manager.reset_failed_unit(self.unit.clone())).await;
+        if let Err(error) = reset {
+            tracing::debug!(unit = self.unit, %error, "nothing reset before the start");
+        }
+        let starting = manager.start_unit(self.unit.clone(), "replace".to_owned());
+        let job = self.call("start it", starting).await?;
         match tokio::time::timeout(START_PATIENCE, self.job_result(&mut ended, job.as_str())).await {
             Ok(result) => judge_job(&self.unit, &result?),
             Err(_) => Err(ServiceError::Start {
@@ -109,18 +157,14 @@ impl Service for SystemdService {
     async fn stop(&self, _instance: &str, grace: Duration) -> Result<(), ServiceError> {
         let manager = self.manager().await?;
         let mut ended = self.ended_jobs(&manager).await?;
-        let job = manager
-            .stop_unit(self.unit.clone(), "replace".to_owned())
-            .await
-            .map_err(|error| self.failed("stop it", error))?;
+        let stopping = manager.stop_unit(self.unit.clone(), "replace".to_owned());
+        let job = self.call("stop it", stopping).await?;
         let result = match tokio::time::timeout(grace, self.job_result(&mut ended, job.as_str())).await {
             Ok(result) => result?,
             Err(_) => {
                 tracing::warn!(unit = self.unit, ?grace, "did not stop in time; killing it");
-                manager
-                    .kill_unit(self.unit.clone(), "all".to_owned(), Signal::KILL.as_raw())
-                    .await
-                    .map_err(|error| self.failed("kill it", error))?;
+                let killing = manager.kill_unit(self.unit.clone(), "all".to_owned(), Signal::KILL.as_raw());
+                self.call("kill it", killing).await?;
                 tokio::time::timeout(KILL_PATIENCE, self.job_result(&mut ended, job.as_str()))
                     .await
                     .map_err(|_| ServiceError::Stop { instance: self.unit.clone(), after: KILL_PATIENCE })??
@@ -130,10 +174,8 @@ impl Service for SystemdService {
     }
 
     async fn state(&self, _instance: &str) -> Result<ServiceState, ServiceError> {
-        let (active_state, main_pid) = self
-            .active_state_and_main_pid()
-            .await
-            .map_err(|error| self.failed("ask for its state", error))?;
+        let (active_state, main_pid) =
+            self.call("ask for its state", self.active_state_and_main_pid()).await?;
         let stat = match main_pid {
             0 => None,
             pid => process::stat(pid)
@@ -201,5 +243,13 @@ mod tests {
             let error = judge_job("x.service", result).expect_err("not done").to_string();
             assert!(error.contains(result) && error.contains("systemctl status x.service"), "{error}");
         }
+    }
+
+    #[test]
+    fn only_a_broken_bus_is_connected_to_anew() {
+        let io = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(is_broken(&zbus::Error::from(io)));
+        assert!(is_broken(&zbus::Error::from(zbus::fdo::Error::Disconnected(String::new()))));
+        assert!(!is_broken(&zbus::Error::from(zbus::fdo::Error::AccessDenied(String::new()))));
     }
 }
