@@ -41,7 +41,7 @@ impl ErlangDriver {
 
     async fn check_placed(&self, book: &Book, version: &ReleaseVersion) -> Result<Check, DriverError> {
         const NAME: &str = "P1 release is placed";
-        let remedy = "place it again: `relupctl node repair` on this node";
+        let remedy = "plan again: the preparation of a rollout places what is missing";
         let Some(entry) = book.entry(version).cloned() else {
             return Ok(check(NAME, failed(format!("{version} is not registered in RELEASES"), remedy)));
         };
@@ -63,6 +63,11 @@ impl ErlangDriver {
         let sides = Sides { book: book.clone(), from: from.clone(), to: to.clone() };
         let layout = self.layout.clone();
         let mut checks = vec![check("P2 same ERTS", sides.same_erts())];
+        for version in [from, to] {
+            let directory = self.layout.release(version);
+            let result = blocking(WHAT, move || config_check::hot_configuration(&directory)).await?;
+            checks.push(check(&format!("P5 configuration of {version} can be read again"), result));
+        }
         let read = blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
         let (relup, result) = match read {
             Ok(relup) => (Some(relup), CheckResult::Passed),
