@@ -37,8 +37,8 @@ pub enum LinkError {
     /// No VM is connected.
     #[error("no VM is connected to the link")]
     Absent,
-    /// The VM went away before it answered; whether it did what was asked is unknown.
-    #[error("the VM went away before it answered")]
+    /// The connection ended before the answer; whether the VM did what was asked is unknown.
+    #[error("the connection to the VM ended before it answered")]
     Gone,
     /// The VM did not answer in time; it may still be at it.
     #[error("the VM did not answer within {0:?}")]
@@ -225,8 +225,9 @@ impl Acceptor {
             ours
         });
         if was_current {
-            info!(boot_nonce = %facts.boot_nonce, %end, "link: the VM is gone");
-            self.liveness.send_replace(Liveness::Down);
+            let (liveness, reason) = end.meaning();
+            info!(boot_nonce = %facts.boot_nonce, %reason, ?liveness, "link: the connection ended");
+            self.liveness.send_replace(liveness);
         }
     }
 }
@@ -249,12 +250,41 @@ fn hello(frame: &[u8]) -> Option<Facts> {
     }
 }
 
+/// How a connection ended. Only the VM's own end says that the VM is gone: where the daemon hung up, the
+/// VM may live on, and dials in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    ByVm(&'static str),
+    ByDaemon(&'static str),
+}
+
+impl End {
+    const fn meaning(self) -> (Liveness, &'static str) {
+        match self {
+            Self::ByVm(reason) => (Liveness::Down, reason),
+            Self::ByDaemon(reason) => (Liveness::Unknown, reason),
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            // `Other` is the codec's word for an end of file within a frame.
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::Other => Self::ByVm("connection broken"),
+            io::ErrorKind::InvalidData => Self::ByDaemon("it sent a frame that is too long"),
+            _ => Self::ByDaemon("the socket failed"),
+        }
+    }
+}
+
 /// Carries questions and answers until the connection ends. Dropping what is still pending tells
-/// the askers that the VM is gone.
+/// the askers so.
 async fn carry(
     mut frames: Framed<UnixStream, LengthDelimitedCodec>,
     mut asked: mpsc::Receiver<Question>,
-) -> &'static str {
+) -> End {
     let mut pending: HashMap<u64, oneshot::Sender<Result<Term, LinkError>>> = HashMap::new();
     let mut next = 0_i32;
     loop {
@@ -267,13 +297,13 @@ async fn carry(
                             let _ = asker.send(answer);
                         }
                     }
-                    None => return "it sent what is not a reply",
+                    None => warn!(bytes = frame.len(), "link: passed over what is not a reply"),
                 },
-                Some(Err(_)) => return "connection broken",
-                None => return "end of file",
+                Some(Err(error)) => return End::of(&error),
+                None => return End::ByVm("end of file"),
             },
             question = asked.recv() => {
-                let Some(Question { request, answer }) = question else { return "nobody asks any more" };
+                let Some(Question { request, answer }) = question else { return End::ByDaemon("nobody asks any more") };
                 next = next.wrapping_add(1) & i32::MAX;
                 let mut frame = Vec::new();
                 if let Err(error) = tuple(vec![atom("request"), integer(next), request]).encode(&mut frame) {
@@ -284,16 +314,20 @@ async fn carry(
                 pending.insert(u64::from(next.unsigned_abs()), answer);
                 match timeout(WRITE_PATIENCE, frames.send(Bytes::from(frame))).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(_)) => return "connection broken",
-                    Err(_) => return "it does not read",
+                    Ok(Err(error)) => return End::of(&error),
+                    Err(_) => return End::ByDaemon("it does not read"),
                 }
             }
         }
     }
 }
 
+/// The number of a question and its answer. An answer that cannot be decoded fails its question alone.
 fn reply(frame: &[u8]) -> Option<(u64, Result<Term, LinkError>)> {
-    let term = decode(frame)?;
+    let Some(term) = decode(frame) else {
+        let answer = format!("{} bytes that cannot be decoded", frame.len());
+        return Some((reply_number(frame)?, Err(LinkError::Malformed { request: "a request", answer })));
+    };
     let [tag, number, result] = as_tuple(&term)? else { return None };
     if as_atom(tag) != Some("reply") {
         return None;
@@ -304,4 +338,42 @@ fn reply(frame: &[u8]) -> Option<(u64, Result<Term, LinkError>)> {
         (None, None) => return None,
     };
     Some((as_u64(number)?, answer))
+}
+
+/// The number in the head of a reply whose rest cannot be decoded: `{reply, Number, ...`, with the atom
+/// as OTP 26 and as its predecessors encode it.
+fn reply_number(frame: &[u8]) -> Option<u64> {
+    let heads = [&b"\x83\x68\x03\x77\x05reply"[..], b"\x83\x68\x03\x64\x00\x05reply"];
+    match heads.iter().find_map(|head| frame.strip_prefix(*head))? {
+        [97, number, ..] => Some(u64::from(*number)),
+        [98, a, b, c, d, ..] => Some(u64::from(u32::from_be_bytes([*a, *b, *c, *d]))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_cannot_be_decoded_fails_its_question_alone() {
+        for (number, head) in [(7, &b"\x61\x07"[..]), (70_000, b"\x62\x00\x01\x11\x70")] {
+            let frame = [b"\x83\x68\x03\x77\x05reply", head, b"\x6c\xff\xff\xff\xff\x6a"].concat();
+            let (answered, answer) = reply(&frame).unwrap();
+            assert_eq!(answered, number);
+            assert!(matches!(answer, Err(LinkError::Malformed { .. })));
+        }
+        assert!(reply(b"\x83\x6c\xff\xff\xff\xff\x6a").is_none());
+    }
+
+    #[test]
+    fn only_the_vms_own_end_says_that_it_is_gone() {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, InvalidData, Other, OutOfMemory, UnexpectedEof};
+        for kind in [BrokenPipe, ConnectionReset, Other, UnexpectedEof] {
+            assert_eq!(End::of(&kind.into()).meaning().0, Liveness::Down, "{kind}");
+        }
+        for kind in [InvalidData, OutOfMemory] {
+            assert_eq!(End::of(&kind.into()).meaning().0, Liveness::Unknown, "{kind}");
+        }
+    }
 }
