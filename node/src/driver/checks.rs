@@ -34,7 +34,7 @@ pub(super) fn stands_on_from(observed: &Observation, transition: &Transition) ->
         ),
         (from, condition) => {
             let from = from.as_ref().map_or("nothing", ReleaseVersion::as_str);
-            let repair = "`relupctl node repair` on this node, then plan again";
+            let repair = "run `relupctl node repair NODE --app APP`, then plan again";
             failed(format!("the node should be cleanly on {from}; found {condition:?}"), repair)
         }
     }

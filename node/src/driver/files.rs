@@ -4,7 +4,7 @@
 use super::DriverError;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file or directory that the operating system refused.
@@ -55,10 +55,21 @@ pub(super) fn replace_durably(path: &Path, content: &[u8], mode: u32) -> io::Res
     let temporary = directory.join(format!(".{name}.new"));
     remove_if_there(&temporary)?;
     let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+    // Whatever the daemon's umask: what an app's user must read, it can.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_directory(directory)
+}
+
+/// Makes a directory with this mode, whatever the umask; one that is there keeps its own.
+pub(super) fn ensure_directory(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 pub(super) fn remove_durably(path: &Path) -> io::Result<()> {
@@ -138,6 +149,7 @@ pub(super) fn move_tree(staged: &Path, target: &Path) -> Result<(), At> {
 
 fn copy_tree(from: &Path, to: &Path) -> Result<(), At> {
     fs::create_dir(to).at(to)?;
+    fs::set_permissions(to, fs::metadata(from).at(from)?.permissions()).at(to)?;
     for entry in fs::read_dir(from).at(from)? {
         let entry = entry.at(from)?;
         let target = to.join(entry.file_name());
@@ -160,7 +172,6 @@ mod tests {
 
     #[test]
     fn a_copied_tree_keeps_its_links_and_modes() {
-        use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         fs::create_dir_all(from.join("bin")).unwrap();

@@ -36,12 +36,12 @@ pub enum LaunchError {
     NotInstalled { app: AppName, path: PathBuf },
     /// The pointer does not point.
     #[error(
-        "{path} does not say what to launch: {reason}; `relupctl node repair` on this node writes it again"
+        "{path} does not say what to launch: {reason}; `relupctl node repair NODE --app {app}` writes it again"
     )]
-    Torn { path: PathBuf, reason: String },
+    Torn { app: AppName, path: PathBuf, reason: String },
     /// The release is not complete.
     #[error(
-        "{path} is missing: release {version} is not complete; `relupctl node repair` on this node places it again"
+        "{path} is missing: release {version} is not complete; restore it from its archive, or roll another version out to this node"
     )]
     Incomplete { version: String, path: PathBuf },
     /// The operating system refused something.

@@ -52,6 +52,6 @@ pub(super) fn choose<T>(
     match read(&permanent).map_err(|source| io_error("read", &permanent, source))? {
         PointerFile::Points(target) => Ok(target),
         PointerFile::Absent => Err(LaunchError::NotInstalled { app: app.clone(), path: permanent }),
-        PointerFile::Torn { reason } => Err(LaunchError::Torn { path: permanent, reason }),
+        PointerFile::Torn { reason } => Err(LaunchError::Torn { app: app.clone(), path: permanent, reason }),
     }
 }

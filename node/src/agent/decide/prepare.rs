@@ -59,14 +59,14 @@ fn standing(order: &Ordered<'_>, seen: &Observation) -> Option<Check> {
         Some(Check { name: name.to_owned(), result })
     };
     if let Some(reason) = torn(&seen.condition) {
-        return failed("whole", reason, "run `relupctl node repair` for this node, then plan again");
+        return failed("whole", reason, "run `relupctl node repair NODE --app APP`, then plan again");
     }
     if seen.permanent.as_ref() != order.from() {
         let wanted = order.from().map_or("nothing", |version| version.as_str());
         let reason = format!("the plan comes from {wanted}, but {}", describe(seen));
         let on_trial = matches!(&seen.running, Running::Up { version, .. } if Some(version) == order.from());
         let remedy = if on_trial {
-            "a rollout has left it on trial: run `relupctl node repair` for this node, then plan again"
+            "a rollout has left it on trial: run `relupctl node repair NODE --app APP`, then plan again"
         } else {
             "plan again; the node has moved since"
         };
@@ -76,7 +76,7 @@ fn standing(order: &Ordered<'_>, seen: &Observation) -> Option<Check> {
     match (&seen.running, order.from()) {
         (Running::Up { version, .. }, Some(from)) if version != from => {
             let reason = format!("{from} is to be upgraded, but {}", describe(seen));
-            failed("stands on from", reason, "run `relupctl node repair` for this node, then plan again")
+            failed("stands on from", reason, "run `relupctl node repair NODE --app APP`, then plan again")
         }
         (Running::Up { .. } | Running::Down | Running::Unknown { .. }, _) => None,
     }

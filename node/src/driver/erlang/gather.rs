@@ -42,7 +42,7 @@ impl ErlangDriver {
         let refused = |reason: String| DriverError::Refused {
             what,
             reason,
-            remedy: "run `relupctl node repair` for this node".to_owned(),
+            remedy: format!("run `relupctl node repair NODE --app {}`", self.settings.app),
         };
         match self.read_disk().await?.book {
             BookFile::Read(book) => Ok(book),

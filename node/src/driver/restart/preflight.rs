@@ -36,7 +36,7 @@ impl RestartDriver {
 }
 
 fn whole(layout: &Layout, version: &ReleaseVersion, program: &Path) -> Result<CheckResult, At> {
-    let remedy = "place it again: `relupctl node repair` on this node";
+    let remedy = "plan again: the preparation of a rollout places what is missing";
     if marker(&layout.marker(version))?.is_none() {
         return Ok(failed(format!("{version} is not placed"), remedy));
     }
