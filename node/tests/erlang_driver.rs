@@ -184,14 +184,29 @@ async fn torn_pointers_are_seen_and_written_again() {
         std::fs::write(&path, content).unwrap();
         let condition = host.driver.observe().await.unwrap().condition;
         assert!(matches!(condition, Condition::TornPointers { .. }), "{file}: {condition:?}");
-        if file.ends_with("RELEASES") {
-            // What it registered is known from the placed releases alone.
-            std::fs::write(&path, &sound).unwrap();
-        }
         host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
         assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean, "{file}");
         assert_eq!(std::fs::read(&path).unwrap(), sound, "{file}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_book_is_rebuilt_from_the_placed_releases_under_the_running_vm() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let boot = host.info()["boot"].clone();
+    let files = ["releases/RELEASES", "releases/start_erl.data"].map(|file| host.root().join(file));
+    let sound = files.each_ref().map(|file| std::fs::read(file).unwrap());
+    for lost in [true, false] {
+        for file in &files {
+            if lost { std::fs::remove_file(file).unwrap() } else { std::fs::write(file, "").unwrap() }
+        }
+        host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
+        let observed = host.driver.observe().await.unwrap();
+        assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.1.0")), Condition::Clean));
+        assert_eq!(files.each_ref().map(|file| std::fs::read(file).unwrap()), sound);
+    }
+    assert_eq!(host.info()["boot"], boot);
 }
 
 #[tokio::test(flavor = "multi_thread")]

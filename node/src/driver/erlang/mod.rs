@@ -18,6 +18,7 @@ mod observe;
 mod place;
 mod preflight;
 mod reason;
+mod rebuild;
 mod relup_checks;
 mod roll_back;
 mod term;

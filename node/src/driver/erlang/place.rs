@@ -10,7 +10,8 @@ use super::layout::Layout;
 use super::observe::BookFile;
 use super::vm::HandlerStatus;
 use crate::driver::files::{
-    At, Locate, blocking, exists, move_tree, read_optional, remove_tree, replace_durably, sync_tree,
+    At, Locate, blocking, ensure_directory, exists, move_tree, read_optional, remove_tree, replace_durably,
+    sync_tree,
 };
 use crate::driver::{DriverError, StagedRelease};
 use crate::ids::{ReleaseName, ReleaseVersion};
@@ -134,7 +135,7 @@ impl Placing {
         let root = self.layout.root();
         for directory in [root.to_owned(), self.layout.libraries(), self.layout.releases(), root.join("bin")]
         {
-            fs::create_dir_all(&directory).at(&directory)?;
+            ensure_directory(&directory, 0o755).at(&directory)?;
         }
         sync_tree(&self.release.tree)?;
         for (place, registered) in self.directories() {
@@ -198,7 +199,7 @@ impl Placing {
     }
 }
 
-fn marker(release: &Path) -> Result<Option<Digest>, At> {
+pub(super) fn marker(release: &Path) -> Result<Option<Digest>, At> {
     let path = release.join(MARKER);
     let bytes = read_optional(&path).at(&path)?;
     Ok(bytes.and_then(|bytes| String::from_utf8_lossy(&bytes).trim().parse().ok()))
@@ -222,8 +223,19 @@ fn same_tree(staged: &Path, target: &Path) -> Result<bool, At> {
     for entry in fs::read_dir(staged).at(staged)? {
         let entry = entry.at(staged)?;
         let other = target.join(entry.file_name());
-        let same = if entry.file_type().at(staged)?.is_dir() {
-            other.is_dir() && same_tree(&entry.path(), &other)?
+        let kind = entry.file_type().at(staged)?;
+        let there = match fs::symlink_metadata(&other) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            there => there.at(&other)?.file_type(),
+        };
+        // A link is compared as a link: what it leads to may be a directory, or not there.
+        let same = if kind.is_symlink() {
+            there.is_symlink()
+                && fs::read_link(&other).at(&other)? == fs::read_link(entry.path()).at(staged)?
+        } else if kind.is_dir() {
+            there.is_dir() && same_tree(&entry.path(), &other)?
+        } else if !there.is_file() {
+            false
         } else {
             read_optional(&other).at(&other)? == Some(fs::read(entry.path()).at(staged)?)
         };
@@ -232,4 +244,45 @@ fn same_tree(staged: &Path, target: &Path) -> Result<bool, At> {
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_compared_by_where_they_lead() {
+        let directory = tempfile::tempdir().unwrap();
+        let [staged, target] = ["staged", "target"].map(|name| directory.path().join(name));
+        for tree in [&staged, &target] {
+            fs::create_dir_all(tree.join("priv")).unwrap();
+            symlink("priv", tree.join("static")).unwrap();
+            symlink("nowhere", tree.join("dangling")).unwrap();
+        }
+        assert!(same_tree(&staged, &target).unwrap());
+
+        fs::remove_file(target.join("dangling")).unwrap();
+        assert!(!same_tree(&staged, &target).unwrap());
+        symlink("elsewhere", target.join("dangling")).unwrap();
+        assert!(!same_tree(&staged, &target).unwrap());
+        fs::remove_file(target.join("dangling")).unwrap();
+        fs::create_dir(target.join("dangling")).unwrap();
+        assert!(!same_tree(&staged, &target).unwrap());
+    }
+
+    #[test]
+    fn a_file_is_not_the_same_as_a_directory_or_a_link_in_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let [staged, target] = ["staged", "target"].map(|name| directory.path().join(name));
+        for tree in [&staged, &target] {
+            fs::create_dir_all(tree).unwrap();
+        }
+        fs::write(staged.join("file"), "content").unwrap();
+        fs::create_dir(target.join("file")).unwrap();
+        assert!(!same_tree(&staged, &target).unwrap());
+        fs::remove_dir(target.join("file")).unwrap();
+        symlink(staged.join("file"), target.join("file")).unwrap();
+        assert!(!same_tree(&staged, &target).unwrap());
+    }
 }

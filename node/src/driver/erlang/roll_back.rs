@@ -83,10 +83,9 @@ impl ErlangDriver {
     /// Towards what the cluster decided; where it decided nothing, towards what the pointers say.
     pub(super) async fn repair_towards(&self, decided: Option<&ReleaseVersion>) -> Result<(), DriverError> {
         const WHAT: &str = "repair";
-        let sources = self.sources().await?;
-        let observed = classify(&sources);
-        let decided = decided.or(observed.permanent.as_ref());
-        let Some(decided) = decided else {
+        let mut sources = self.sources().await?;
+        let mut observed = classify(&sources);
+        let Some(decided) = decided.or(observed.permanent.as_ref()).cloned() else {
             return match observed.condition {
                 Condition::Absent | Condition::Debris { .. } => self.sweep().await,
                 _ => Err(DriverError::Refused {
@@ -96,6 +95,12 @@ impl ErlangDriver {
                 }),
             };
         };
+        let decided = &decided;
+        if self.mend_book(WHAT, &sources.disk, decided).await? {
+            // Which version runs could not be told without the book.
+            sources = self.sources().await?;
+            observed = classify(&sources);
+        }
         match &observed.condition {
             Condition::Clean | Condition::Stopped | Condition::Absent => Ok(()),
             Condition::Trial => self.end_trial(&observed, decided).await,
