@@ -130,7 +130,7 @@ mod tests {
         for term in [
             tuple(vec![atom("hello"), integer(1), facts]),
             tuple(vec![atom("reply"), integer(3), tuple(vec![atom("ok"), digests])]),
-            tuple(vec![string("äöü"), string("0.1.0"), string(&"x".repeat(70_000))]),
+            tuple(vec![string("äöü"), string("0.1.0"), string(&"x".repeat(60_000))]),
             Term::from(BigInteger::from(u64::MAX)),
             Term::from(Float { value: 0.5 }),
             list(vec![]),
