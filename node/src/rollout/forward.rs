@@ -33,10 +33,7 @@ pub(super) fn roll(view: &View<'_>) -> Report {
         return report;
     }
     match canary(view) {
-        Canary::Open => {
-            let canaries: Vec<NodeId> = canary_nodes(view).into_iter().map(|(node, _)| node).collect();
-            assign_next(view, &mut report, |node| canaries.contains(&node));
-        }
+        Canary::Open => order_canary(view, &mut report),
         Canary::Healthy(nodes) => match view.rollout.spec.upgrade.promote {
             Promote::Auto => {
                 report.push(Decision::Promote);
@@ -205,6 +202,12 @@ fn canary_nodes<'a>(view: &View<'a>) -> Vec<(NodeId, &'a NodeProgress)> {
     let size = view.rollout.plan.steps.iter().filter(|step| step.canary).count();
     let takes_part = |(_, progress): &(NodeId, &NodeProgress)| !matches!(progress.step, Step::Skipped { .. });
     view.in_order().into_iter().filter(takes_part).take(size).collect()
+}
+
+/// Gives the canary its orders, as far as there is room.
+pub(super) fn order_canary(view: &View<'_>, report: &mut Report) {
+    let canaries: Vec<NodeId> = canary_nodes(view).into_iter().map(|(node, _)| node).collect();
+    assign_next(view, report, |node| canaries.contains(&node));
 }
 
 fn canary(view: &View<'_>) -> Canary {

@@ -1,6 +1,7 @@
 //! Preparing: every node fetches, places and checks, and nothing runs yet. Whatever is wrong ends in
 //! Refused, and nothing has changed.
 
+use super::forward;
 use super::step::{Report, paused};
 use super::view::View;
 use super::waiting::Waiting;
@@ -43,7 +44,12 @@ pub(super) fn step(view: &View<'_>) -> Report {
         return report;
     }
     if report.decisions.is_empty() && report.waiting.is_empty() {
-        report.push(if everybody_left_out(view) { nobody_left() } else { Decision::BeginRolling });
+        if everybody_left_out(view) {
+            report.push(nobody_left());
+        } else {
+            report.push(Decision::BeginRolling);
+            forward::order_canary(view, &mut report);
+        }
     }
     report
 }
