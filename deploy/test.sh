@@ -5,8 +5,8 @@ set -eu
 # End-to-end tests start the real programs, so these are built first.
 $CARGO build --workspace --all-features
 if $CARGO nextest --version >/dev/null 2>&1; then
-    $CARGO nextest run --workspace --all-features
     $CARGO test --workspace --all-features --doc
+    $CARGO nextest run --workspace --all-features
 else
     $CARGO test --workspace --all-features
 fi
