@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: all setup demo test lint bench link
+.PHONY: all setup demo test lint bench sim link
 
 all:
 	$(CARGO) build --release --workspace
@@ -30,6 +30,12 @@ lint: setup
 bench: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests --features relupd/testing
 	./target/release/chaos-bench --directory target/bench
+
+# The seeded simulator over the daemon's own code; its figures go to target/sim/report.json.
+SEEDS ?= 1000
+sim:
+	$(CARGO) build --release -p relupd-sim
+	./target/release/relupd-sim --seeds $(SEEDS) --report target/sim/report.json
 
 # The Erlang module that the daemon carries with it, from its source.
 link: setup
