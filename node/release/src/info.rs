@@ -131,7 +131,7 @@ fn format(path: &str, source: FormatError) -> ReleaseError {
 }
 
 /// The content of the file at `path`, if there is one.
-fn content(
+pub(crate) fn content(
     manifest: &Manifest,
     path: &str,
     read: &mut impl FnMut(&Entry) -> io::Result<Vec<u8>>,
@@ -164,7 +164,7 @@ fn check_parts(manifest: &Manifest, rel: &Rel) -> Result<(), ReleaseError> {
     }
 }
 
-fn relup(
+pub(crate) fn relup(
     manifest: &Manifest,
     read: &mut impl FnMut(&Entry) -> io::Result<Vec<u8>>,
 ) -> Result<Option<Relup>, ReleaseError> {

@@ -3,7 +3,10 @@
 //! `start_erl.data`). No async, no network; file access only where a function's name says so.
 
 pub mod archive;
+pub mod beam;
+pub mod contents;
 pub mod digest;
+pub mod elf;
 pub mod info;
 pub mod manifest;
 pub mod pointer;
@@ -15,6 +18,7 @@ pub mod terms;
 pub mod verify;
 pub mod version;
 
+pub use contents::Contents;
 pub use digest::Digest;
 pub use info::ReleaseInfo;
 pub use manifest::{Manifest, MemberPath};

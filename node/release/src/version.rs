@@ -105,3 +105,12 @@ release_text!(
     ErtsVersion,
     "ERTS version"
 );
+
+impl ErtsVersion {
+    /// The OTP release that it is part of, from OTP 23 on: since then both count up together.
+    #[must_use]
+    pub fn otp(&self) -> Option<u32> {
+        let major: u32 = self.0.split('.').next()?.parse().ok()?;
+        (major >= 11).then_some(major.saturating_add(12))
+    }
+}

@@ -11,6 +11,7 @@ use crate::state::release::ReleaseId;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use relupd_release::Contents;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -70,6 +71,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Keeps a file; refuses it where its content is not what the digest says.
     async fn put_file(&self, digest: Digest, content: Bytes) -> Result<(), ControlError>;
+
+    /// What is in a release, from its files; those that are not here are fetched.
+    async fn contents(&self, release: &ReleaseId) -> Result<Contents, ControlError>;
 
     /// Registers the release, whose files are all here.
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError>;

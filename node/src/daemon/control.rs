@@ -23,6 +23,7 @@ use crate::state::release::{ReleaseId, ReleaseRecord};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
+use relupd_release::Contents;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,6 +189,10 @@ impl ControlPlane for Control {
 
     async fn put_file(&self, digest: Digest, content: Bytes) -> Result<(), ControlError> {
         self.member()?.releases.put(digest, content).await
+    }
+
+    async fn contents(&self, release: &ReleaseId) -> Result<Contents, ControlError> {
+        self.member()?.releases.contents(release).await
     }
 
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError> {

@@ -9,11 +9,15 @@ use crate::ids::{Digest, NodeId};
 use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::store::{Store, StoreError, StorePeers, fetch};
 use bytes::Bytes;
-use relupd_release::info::ReleaseInfo;
+use relupd_release::Contents;
+use relupd_release::info::{ReleaseError, ReleaseInfo};
 use relupd_release::manifest::{Entry, EntryKind, Manifest};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Reads the file of an entry.
+type ReadEntry = dyn FnMut(&Entry) -> std::io::Result<Vec<u8>>;
 
 /// The node's releases.
 pub(crate) struct Releases {
@@ -74,17 +78,31 @@ impl Releases {
     }
 
     async fn info(&self, manifest: &Manifest) -> Result<ReleaseInfo, ControlError> {
-        let (store, manifest) = (self.store.clone(), manifest.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let read = move |entry: &Entry| match entry.kind {
+        self.look_into(manifest.clone(), |manifest, read| ReleaseInfo::extract(manifest, read)).await
+    }
+
+    /// What is in a release, fetched from whoever has it.
+    pub(crate) async fn contents(&self, release: &ReleaseId) -> Result<Contents, ControlError> {
+        let manifest = self.fetched(release).await.map_err(ControlError::Unavailable)?;
+        self.look_into(manifest, |manifest, read| Contents::read(manifest, read)).await
+    }
+
+    /// Runs `look` where it may block, with a way to read the files of the manifest from the store.
+    async fn look_into<T: Send + 'static>(
+        &self,
+        manifest: Manifest,
+        look: impl FnOnce(&Manifest, &mut ReadEntry) -> Result<T, ReleaseError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let (store, runtime) = (self.store.clone(), tokio::runtime::Handle::current());
+        let mut read = move |entry: &Entry| match entry.kind {
             EntryKind::File { digest, .. } => runtime
                 .block_on(store.read(digest))
                 .map(|bytes| bytes.to_vec())
                 .map_err(std::io::Error::other),
             EntryKind::Symlink { .. } | EntryKind::Directory => Err(std::io::ErrorKind::InvalidInput.into()),
         };
-        let extracted = tokio::task::spawn_blocking(move || ReleaseInfo::extract(&manifest, read)).await;
-        extracted
+        let looked = tokio::task::spawn_blocking(move || look(&manifest, &mut read)).await;
+        looked
             .map_err(|source| ControlError::Internal {
                 what: "read the release".to_owned(),
                 source: Box::new(source),
@@ -92,11 +110,15 @@ impl Releases {
             .map_err(|error| ControlError::Invalid(super::chain(&error)))
     }
 
+    async fn fetched(&self, release: &ReleaseId) -> Result<Manifest, String> {
+        fetch(&self.store, &*self.peers, &self.others(), release.manifest)
+            .await
+            .map_err(|error| super::chain(&error))
+    }
+
     /// A verified tree of the release, fetched from whoever has it.
     pub(crate) async fn stage(&self, release: &ReleaseId) -> Result<StagedRelease, String> {
-        let manifest = fetch(&self.store, &*self.peers, &self.others(), release.manifest)
-            .await
-            .map_err(|error| super::chain(&error))?;
+        let manifest = self.fetched(release).await?;
         // A tree of its own for each call: two apps may stage the same release at the same time, and the
         // driver moves directories out of it.
         let number = self.staged.fetch_add(1, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use relupd::rollout::waiting::Waiting;
 use relupd::state::ClusterState;
 use relupd::state::command::{Actor, Applied, Command, Entry};
 use relupd::state::release::ReleaseId;
+use relupd_release::Contents;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -152,6 +153,10 @@ impl ControlPlane for FakeDaemon {
         _: &[u8],
     ) -> Result<OperatorCredentials, ControlError> {
         Err(ControlError::Unavailable("there is no authority here".to_owned()))
+    }
+
+    async fn contents(&self, _: &ReleaseId) -> Result<Contents, ControlError> {
+        Err(ControlError::Unavailable("no files are kept here".to_owned()))
     }
 
     async fn missing_files(&self, _: &[u8]) -> Result<Vec<Digest>, ControlError> {

@@ -120,8 +120,8 @@ impl Host {
         let tree = self.directory.path().join("staged").join(version);
         let _ = std::fs::remove_dir_all(&tree);
         std::fs::create_dir_all(&tree).unwrap();
-        let archive = sample().join(format!("shop-{version}.tar.gz"));
-        let unpacked = Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(&tree).status().unwrap();
+        let unpacked =
+            Command::new("tar").arg("xzf").arg(archive(version)).arg("-C").arg(&tree).status().unwrap();
         assert!(unpacked.success());
         StagedRelease { version: vsn(version), manifest: Digest::of(version.as_bytes()), tree }
     }
@@ -217,6 +217,11 @@ pub fn transition(from: &str, to: &str, method: Method) -> Transition {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The archive of one of the sample app's releases.
+pub fn archive(version: &str) -> PathBuf {
+    sample().join(format!("shop-{version}.tar.gz"))
 }
 
 /// The sample app's releases; built by the first test that needs them.

@@ -1,13 +1,14 @@
 //! `relupctl release`.
 
 mod push;
+mod show;
 
 use crate::clock;
 use crate::commands::quarantine::short;
 use crate::exit::Exit;
 use crate::human;
-use crate::output::{fields, table};
-use crate::session::{Session, answer, present};
+use crate::output::table;
+use crate::session::{Session, answer};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ pub(crate) enum Command {
         /// With this name only
         name: Option<String>,
     },
-    /// One release
+    /// What is in a release: applications, upgrade paths, native code and its hardening
     Show {
         /// Its version
         version: String,
@@ -47,11 +48,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
             let list = answer(session.releases().list_releases(request).await)?;
             session.format.print(&list.releases, |all| releases_table(all, clock::now()))?;
         }
-        Command::Show { version, name } => {
-            let request = v1::GetReleaseRequest { name: name.unwrap_or_default(), version };
-            let found = answer(session.releases().get_release(request).await)?;
-            session.format.print(&present(found.release)?, |release| release_text(release, clock::now()))?;
-        }
+        Command::Show { version, name } => show::show(session, name, version).await?,
     }
     Ok(Exit::Done)
 }
@@ -94,21 +91,4 @@ fn releases_table(releases: &[v1::Release], now: Timestamp) -> String {
         ]);
     }
     table.trim_fmt()
-}
-
-fn release_text(release: &v1::Release, now: Timestamp) -> String {
-    let mut lines = vec![
-        ("release", format!("{} {}", release.name, release.version)),
-        ("manifest", release.manifest.clone()),
-        ("erts", human::or_dash(&release.erts)),
-        ("hot up from", human::or_dash(&release.hot_up_from.join(", "))),
-        ("hot down to", human::or_dash(&release.hot_down_to.join(", "))),
-        ("size", format!("{} in {} files", human::size(release.size), release.files)),
-        ("pushed", format!("{} by {}", human::ago(release.pushed_at.as_ref(), now), release.pushed_by)),
-        ("applications", release.applications.join(" ")),
-    ];
-    if !release.quarantined.is_empty() {
-        lines.push(("quarantined", release.quarantined.clone()));
-    }
-    fields(&lines)
 }

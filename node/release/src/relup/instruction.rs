@@ -1,6 +1,7 @@
 //! The low-level instructions of a relup, as the release handler executes them (OTP manual, appup).
 
 use crate::terms::Term;
+use std::fmt;
 
 /// One instruction.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +29,7 @@ pub enum Instruction {
     /// Waits for other nodes.
     SyncNodes,
     /// Calls any function: what it does cannot be known from here.
-    Apply { module: String, function: String },
+    Apply { module: String, function: String, arguments: Term },
     /// Restarts into the new emulator, then goes on.
     RestartNewEmulator,
     /// Restarts the emulator at the end.
@@ -90,6 +91,51 @@ impl Instruction {
     }
 }
 
+/// As people read it: the instruction's own word, then what it concerns.
+impl fmt::Display for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |modules: &[String]| modules.join(", ");
+        match self {
+            Self::LoadObjectCode { application, version, modules } => {
+                write!(f, "load_object_code {application}-{version}: {}", listed(modules))
+            }
+            Self::PointOfNoReturn => f.write_str("point_of_no_return"),
+            Self::Load { module, pre_purge: _, post_purge } => write!(f, "load {module} ({post_purge})"),
+            Self::Remove { module, pre_purge: _, post_purge } => write!(f, "remove {module} ({post_purge})"),
+            Self::Purge(modules) => write!(f, "purge {}", listed(modules)),
+            Self::Suspend(suspends) => {
+                let modules: Vec<String> = suspends.iter().map(|suspend| suspend.module.clone()).collect();
+                write!(f, "suspend {}", listed(&modules))
+            }
+            Self::Resume(modules) => write!(f, "resume {}", listed(modules)),
+            Self::CodeChange { direction: CodeChange::Up, modules } => {
+                write!(f, "code_change up {}", listed(modules))
+            }
+            Self::CodeChange { direction: CodeChange::Down, modules } => {
+                write!(f, "code_change down {}", listed(modules))
+            }
+            Self::Stop(modules) => write!(f, "stop {}", listed(modules)),
+            Self::Start(modules) => write!(f, "start {}", listed(modules)),
+            Self::SyncNodes => f.write_str("sync_nodes"),
+            Self::Apply { module, function, arguments } => {
+                write!(f, "apply {module}:{function} {arguments}")
+            }
+            Self::RestartNewEmulator => f.write_str("restart_new_emulator"),
+            Self::RestartEmulator => f.write_str("restart_emulator"),
+            Self::Unknown(term) => write!(f, "unknown: {term}"),
+        }
+    }
+}
+
+impl fmt::Display for Purge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Brutal => "brutal_purge",
+            Self::Soft => "soft_purge",
+        })
+    }
+}
+
 fn from_atom(name: &str) -> Option<Instruction> {
     match name {
         "point_of_no_return" => Some(Instruction::PointOfNoReturn),
@@ -142,10 +188,11 @@ fn from_pair(tag: &str, argument: &Term) -> Option<Instruction> {
             Some(Instruction::CodeChange { direction: CodeChange::Up, modules: code_changed(argument)? })
         }
         "apply" => {
-            let [module, function, _] = argument.as_tuple()? else { return None };
+            let [module, function, arguments] = argument.as_tuple()? else { return None };
             Some(Instruction::Apply {
                 module: module.as_atom()?.to_owned(),
                 function: function.as_atom()?.to_owned(),
+                arguments: arguments.clone(),
             })
         }
         _ => None,

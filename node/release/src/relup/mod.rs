@@ -108,7 +108,7 @@ impl Script {
     pub fn applied_functions(&self) -> BTreeSet<String> {
         let mut functions = BTreeSet::new();
         for instruction in &self.instructions {
-            if let Instruction::Apply { module, function } = instruction {
+            if let Instruction::Apply { module, function, arguments: _ } = instruction {
                 functions.insert(format!("{module}:{function}"));
             }
         }

@@ -88,6 +88,20 @@ impl v1::release_service_server::ReleaseService for Releases {
         let record = resolve::release(&state, &request.name, &request.version)?;
         Ok(Response::new(v1::GetReleaseResponse { release: Some(view::release::release(&state, record)) }))
     }
+
+    async fn describe_release(
+        &self,
+        request: Request<v1::DescribeReleaseRequest>,
+    ) -> Result<Response<v1::DescribeReleaseResponse>, Status> {
+        self.0.admit(&request, Role::Viewer)?;
+        let request = request.into_inner();
+        let state = self.0.fresh_state().await?;
+        let record = resolve::release(&state, &request.name, &request.version)?;
+        let contents = self.0.control().contents(&record.id).await;
+        let contents = contents.map_err(|error| self.0.status(&error))?;
+        let description = Some(view::contents::description(&state, record, &contents));
+        Ok(Response::new(v1::DescribeReleaseResponse { description }))
+    }
 }
 
 /// Refuses another build under a version that is there before anything of it is sent. What is no

@@ -1,0 +1,123 @@
+//! Erlang's external term format, as far as compiled modules hold it. What comes here was made by
+//! strangers: nothing is believed of a length, and depth and size have bounds.
+
+use crate::terms::Term;
+use flate2::read::ZlibDecoder;
+use std::io::Read as _;
+
+/// Abstract code of the largest modules of OTP unpacks to about this.
+const MAX_UNPACKED: u64 = 4 << 20;
+
+/// Abstract code nests a few dozen levels deep.
+const MAX_DEPTH: u32 = 400;
+
+/// The one term that `content` holds; `None` where it is damaged, too large, or holds what no file
+/// can: processes, references and closures.
+pub(super) fn decode(content: &[u8]) -> Option<Term> {
+    match content.split_first()? {
+        (131, [80, rest @ ..]) => {
+            let mut unpacked = Vec::new();
+            let packed = rest.get(4..)?;
+            ZlibDecoder::new(packed).take(MAX_UNPACKED + 1).read_to_end(&mut unpacked).ok()?;
+            let fits = unpacked.len() as u64 <= MAX_UNPACKED;
+            if fits { Reader { rest: &unpacked }.term(0) } else { None }
+        }
+        (131, rest) => Reader { rest }.term(0),
+        (_, _) => None,
+    }
+}
+
+struct Reader<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Reader<'b> {
+    fn take(&mut self, length: usize) -> Option<&'b [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn short(&mut self) -> Option<usize> {
+        self.take(2)?.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes)))
+    }
+
+    fn long(&mut self) -> Option<usize> {
+        usize::try_from(u32::from_be_bytes(*self.take(4)?.first_chunk()?)).ok()
+    }
+
+    fn term(&mut self, depth: u32) -> Option<Term> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match self.byte()? {
+            97 => Some(Term::Integer(self.byte()?.into())),
+            98 => Some(Term::Integer(i32::from_be_bytes(*self.take(4)?.first_chunk()?).into())),
+            70 => {
+                let value = f64::from_be_bytes(*self.take(8)?.first_chunk()?);
+                value.is_finite().then_some(Term::Float(value))
+            }
+            100 => self.short().and_then(|length| self.latin1(length)).map(Term::Atom),
+            115 => self.byte().and_then(|length| self.latin1(length.into())).map(Term::Atom),
+            118 => self.short().and_then(|length| self.utf8(length)).map(Term::Atom),
+            119 => self.byte().and_then(|length| self.utf8(length.into())).map(Term::Atom),
+            104 => self.byte().and_then(|count| self.terms(count.into(), depth)).map(Term::Tuple),
+            105 => self.long().and_then(|count| self.terms(count, depth)).map(Term::Tuple),
+            106 => Some(Term::List(Vec::new())),
+            107 => self.short().and_then(|length| self.latin1(length)).map(|text| Term::string(&text)),
+            108 => self.list(depth),
+            109 => self.long().and_then(|length| self.take(length)).map(|bytes| Term::Binary(bytes.to_vec())),
+            110 => self.byte().and_then(|length| self.big(length.into())),
+            116 => {
+                let count = self.long()?;
+                let flat = self.terms(count.checked_mul(2)?, depth)?;
+                let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
+                    [key, value] => Some((key.clone(), value.clone())),
+                    _ => None,
+                });
+                Some(Term::Map(pairs.collect()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Each term has a byte at least, so a count beyond the rest is a lie, and nothing is set aside for it.
+    fn terms(&mut self, count: usize, depth: u32) -> Option<Vec<Term>> {
+        if count > self.rest.len() {
+            return None;
+        }
+        (0..count).map(|_| self.term(depth + 1)).collect()
+    }
+
+    fn list(&mut self, depth: u32) -> Option<Term> {
+        let count = self.long()?;
+        let items = self.terms(count, depth)?;
+        match self.term(depth + 1)? {
+            Term::List(rest) if rest.is_empty() => Some(Term::List(items)),
+            tail => Some(Term::ImproperList(items, Box::new(tail))),
+        }
+    }
+
+    fn latin1(&mut self, length: usize) -> Option<String> {
+        Some(self.take(length)?.iter().map(|&byte| char::from(byte)).collect())
+    }
+
+    fn utf8(&mut self, length: usize) -> Option<String> {
+        String::from_utf8(self.take(length)?.to_vec()).ok()
+    }
+
+    /// Little endian behind its sign; what needs more than 127 bits is nowhere in a module's description.
+    fn big(&mut self, length: usize) -> Option<Term> {
+        let negative = self.byte()? != 0;
+        let digits = self.take(length)?;
+        let value = digits
+            .iter()
+            .rev()
+            .try_fold(0i128, |value, &digit| value.checked_mul(256)?.checked_add(digit.into()))?;
+        Some(Term::Integer(if negative { -value } else { value }))
+    }
+}
