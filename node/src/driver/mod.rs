@@ -5,7 +5,6 @@
 mod checks;
 pub mod erlang;
 #[cfg(any(test, feature = "testing"))]
-#[cfg(any(test, feature = "testing"))]
 pub mod fake;
 mod files;
 pub mod launch;

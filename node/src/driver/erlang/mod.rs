@@ -21,6 +21,8 @@ mod reason;
 mod rebuild;
 mod relup_checks;
 mod roll_back;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 mod term;
 mod vm;
 

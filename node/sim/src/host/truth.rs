@@ -1,0 +1,83 @@
+//! How things are on a host, for those who check promises.
+
+use super::disk::Paper;
+use super::world::{Process, World};
+use relupd::ids::{BootNonce, ReleaseVersion};
+
+/// One app on one host, as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Truth {
+    /// What `start_erl.data` says; `None` also where it says nothing that can be read.
+    pub permanent: Option<ReleaseVersion>,
+    /// RELEASES, `start_erl.data` and script agree.
+    pub pointers_agree: bool,
+    pub process: ProcessTruth,
+    /// It does not run, and that is relupd's doing.
+    pub down_by_us: bool,
+}
+
+/// The app's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessTruth {
+    None,
+    Booting(ReleaseVersion),
+    Up(VmTruth),
+}
+
+/// A living VM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmTruth {
+    pub nonce: BootNonce,
+    /// `None` where modules of several versions are loaded.
+    pub code: Option<ReleaseVersion>,
+    pub environment: ReleaseVersion,
+    pub handler_permanent: Option<ReleaseVersion>,
+    /// A relup is at work.
+    pub changing: bool,
+    /// A process has the state of another version than its code.
+    pub unmigrated: bool,
+}
+
+impl Truth {
+    pub(super) fn of(world: &World) -> Self {
+        let process = match &world.process {
+            Process::None => ProcessTruth::None,
+            Process::Booting(boot) => ProcessTruth::Booting(boot.version.clone()),
+            Process::Up(vm) => ProcessTruth::Up(VmTruth {
+                nonce: vm.nonce.clone(),
+                code: vm.code.clone(),
+                environment: vm.environment.clone(),
+                handler_permanent: vm.handler.permanent.clone(),
+                changing: vm.job.is_some(),
+                unmigrated: vm.unmigrated,
+            }),
+        };
+        Self {
+            permanent: match &world.disk.pointer {
+                Paper::Whole(version) => Some(version.clone()),
+                Paper::Absent | Paper::Torn => None,
+            },
+            pointers_agree: world.disk.agrees(),
+            process,
+            down_by_us: world.down_by_us,
+        }
+    }
+
+    /// The version that runs, wholly: its code with its environment.
+    pub fn runs(&self) -> Option<&ReleaseVersion> {
+        match &self.process {
+            ProcessTruth::Up(vm) => vm.code.as_ref().filter(|code| **code == vm.environment),
+            ProcessTruth::None | ProcessTruth::Booting(_) => None,
+        }
+    }
+
+    /// Whether two versions are mixed here: in code, between code and environment, or among the
+    /// pointers.
+    pub fn is_mixed(&self) -> bool {
+        let vm = match &self.process {
+            ProcessTruth::Up(vm) => vm.code.as_ref() != Some(&vm.environment) && !vm.changing,
+            ProcessTruth::None | ProcessTruth::Booting(_) => false,
+        };
+        vm || !self.pointers_agree
+    }
+}
