@@ -165,6 +165,7 @@ fn down() -> Health {
     Health {
         boot_nonce: None,
         judged_at: monotonic(),
+        failing_since: None,
         verdict: Verdict::Unhealthy { check: "vm".to_owned(), reason: "the VM is not running".to_owned() },
     }
 }

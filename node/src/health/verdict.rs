@@ -18,6 +18,9 @@ pub struct Health {
     /// When the oldest of the rounds that the verdict rests on was asked: the verdict is as good as
     /// one of rounds that all began then or later.
     pub judged_at: Monotonic,
+    /// When the first of the newest rounds was asked that have failed, one after the other; `None` where
+    /// the newest round passed. Such a streak may still be too short for a verdict.
+    pub failing_since: Option<Monotonic>,
     /// What they say.
     pub verdict: Verdict,
 }
@@ -38,6 +41,7 @@ impl Health {
     pub const UNKNOWN: Self = Self {
         boot_nonce: None,
         judged_at: Monotonic::from_start(Duration::ZERO),
+        failing_since: None,
         verdict: Verdict::Unknown,
     };
 
@@ -48,6 +52,16 @@ impl Health {
             &self.verdict
         } else {
             &Verdict::Unknown
+        }
+    }
+
+    /// Since when this life is healthy, by rounds asked no earlier than `from` of which the newest has
+    /// passed. This, and not the mere verdict, is what a bake may end with.
+    #[must_use]
+    pub fn proves(&self, life: &BootNonce, from: Monotonic) -> Option<Monotonic> {
+        match self.of(life, from) {
+            Verdict::Healthy { since } if self.failing_since.is_none() => Some(*since),
+            Verdict::Healthy { .. } | Verdict::Unknown | Verdict::Unhealthy { .. } => None,
         }
     }
 
@@ -83,7 +97,6 @@ pub struct CheckFailure {
 /// Judges one life of the VM. A new life gets a new judge.
 #[derive(Clone, Debug)]
 pub struct Judge {
-    life: BootNonce,
     healthy_after: usize,
     unhealthy_after: usize,
     grace_until: Monotonic,
@@ -101,15 +114,15 @@ impl Judge {
         let health = if policy.checks.is_empty() {
             // Nothing is asked, so that the VM lives is the whole answer, and always a fresh one.
             Health {
-                boot_nonce: Some(life.clone()),
+                boot_nonce: Some(life),
                 judged_at: Monotonic::from_start(Duration::MAX),
+                failing_since: None,
                 verdict: Verdict::Healthy { since: started },
             }
         } else {
-            Health { boot_nonce: Some(life.clone()), ..Health::UNKNOWN }
+            Health { boot_nonce: Some(life), ..Health::UNKNOWN }
         };
         Self {
-            life,
             healthy_after: threshold(policy.healthy_after),
             unhealthy_after: threshold(policy.unhealthy_after),
             grace_until: started + policy.start_grace,
@@ -135,6 +148,7 @@ impl Judge {
 
     fn passed(&mut self, began: Monotonic) {
         self.failures.clear();
+        self.health.failing_since = None;
         push_bounded(&mut self.passes, began, self.healthy_after);
         if let (true, Some(oldest)) = (self.passes.len() == self.healthy_after, self.passes.front()) {
             // It has started; from here on failed rounds count, or a release that comes up and then
@@ -153,6 +167,7 @@ impl Judge {
         if began < self.grace_until {
             return;
         }
+        self.health.failing_since.get_or_insert(began);
         push_bounded(&mut self.failures, began, self.unhealthy_after);
         if let (true, Some(oldest)) = (self.failures.len() == self.unhealthy_after, self.failures.front()) {
             let CheckFailure { check, reason } = failure.clone();
@@ -161,7 +176,8 @@ impl Judge {
     }
 
     fn say(&mut self, judged_at: Monotonic, verdict: Verdict) {
-        self.health = Health { boot_nonce: Some(self.life.clone()), judged_at, verdict };
+        self.health.judged_at = judged_at;
+        self.health.verdict = verdict;
     }
 }
 
@@ -270,6 +286,19 @@ mod tests {
         assert_eq!(judge.health().of(&life("a"), installed), &Verdict::Unknown);
         rounds(&mut judge, 25, "+");
         assert_eq!(judge.health().of(&life("a"), installed), &Verdict::Healthy { since: at(21) });
+    }
+
+    #[test]
+    fn nothing_is_proved_while_the_newest_round_has_failed() {
+        let mut judge = judge_at(0);
+        rounds(&mut judge, 20, "++-");
+        assert_eq!(judge.health().flag(), Some(true), "one failed round is not a verdict");
+        assert_eq!(judge.health().failing_since, Some(at(22)));
+        assert_eq!(judge.health().proves(&life("a"), at(0)), None);
+        rounds(&mut judge, 23, "-");
+        assert_eq!(judge.health().failing_since, Some(at(22)));
+        rounds(&mut judge, 24, "+");
+        assert_eq!(judge.health().proves(&life("a"), at(0)), Some(at(21)));
     }
 
     #[test]

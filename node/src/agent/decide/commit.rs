@@ -50,10 +50,8 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     // The life that was judged before the decision needs no second verdict; any other does.
     let judged =
         verified(input, order).is_some_and(|(trial, verified)| verified == life && trial.attempt == 1);
-    Some(match (judged, input.health.of(life, input.memory.judge_from)) {
-        (true, _) | (false, Verdict::Healthy { .. }) => order.report(Report::Committed),
-        (false, Verdict::Unknown | Verdict::Unhealthy { .. }) => wait(WaitingFor::Health),
-    })
+    let healthy = judged || input.health.proves(life, input.memory.judge_from).is_some();
+    Some(if healthy { order.report(Report::Committed) } else { wait(WaitingFor::Health) })
 }
 
 fn verified<'a>(input: &Input<'a>, order: &Ordered<'_>) -> Option<(&'a Trial, &'a BootNonce)> {

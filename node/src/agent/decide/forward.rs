@@ -137,13 +137,11 @@ fn watch(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce) -> Action {
         Vital::Unsure => return Action::Observe,
         Vital::Gone { detail } => return order.fail(Failure::VmDied { detail }),
     }
-    let since = match input.health.of(life, input.memory.judge_from) {
-        Verdict::Unhealthy { check, reason } => {
-            return order.fail(Failure::Health { check: check.clone(), reason: reason.clone() });
-        }
-        Verdict::Unknown => None,
-        Verdict::Healthy { since } => Some((*since).max(input.memory.judge_from)),
-    };
+    let judge_from = input.memory.judge_from;
+    if let Verdict::Unhealthy { check, reason } = input.health.of(life, judge_from) {
+        return order.fail(Failure::Health { check: check.clone(), reason: reason.clone() });
+    }
+    let since = input.health.proves(life, judge_from).map(|since| since.max(judge_from));
     if order.assignment.order == Order::Drain {
         return drain(input, order, life, since.is_some());
     }

@@ -367,7 +367,12 @@ async fn probe(node: NodeId, host: FakeHost, shared: Arc<Shared>, sender: watch:
             } else {
                 Verdict::Healthy { since: *since }
             };
-            sender.send_replace(Health { boot_nonce: Some(life), judged_at: monotonic(), verdict });
+            sender.send_replace(Health {
+                boot_nonce: Some(life),
+                judged_at: monotonic(),
+                failing_since: None,
+                verdict,
+            });
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

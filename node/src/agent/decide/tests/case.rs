@@ -125,7 +125,12 @@ impl Case {
             memory: Memory::new(at(50)),
             observation: Some(observation),
             liveness: Liveness::Up { boot_nonce: life("a") },
-            health: Health { boot_nonce: Some(life("a")), judged_at: at(99), verdict: healthy(60) },
+            health: Health {
+                boot_nonce: Some(life("a")),
+                judged_at: at(99),
+                failing_since: None,
+                verdict: healthy(60),
+            },
             contact_age: Duration::ZERO,
             now: at(100),
         }

@@ -139,6 +139,19 @@ fn health_must_hold_for_the_bake_and_is_judged_from_the_proof_on() {
 }
 
 #[test]
+fn a_bake_never_ends_healthy_while_the_newest_round_has_failed() {
+    let step = Step::Upgrading { generation: super::case::GENERATION, stage: Stage::Baking };
+    let mut baked = Case::ordered(Order::Upgrade).verified().feels(healthy(60)).at(step);
+    assert_eq!(baked.name(), "Healthy");
+    baked.health.failing_since = Some(at(99));
+    assert_eq!(baked.name(), "wait for Health", "too short a streak for a verdict, and no proof either");
+    let mut ready = Case::ordered(Order::Drain).verified();
+    ready.memory.drained = Some(life("a"));
+    ready.health.failing_since = Some(at(99));
+    assert_eq!(ready.name(), "wait for Health");
+}
+
+#[test]
 fn a_death_is_said_at_once_in_every_step_that_watches() {
     let healthy_said = Report::Healthy { boot_nonce: life("a") };
     let ready_said = Report::ReadyToCommit { boot_nonce: life("a") };
