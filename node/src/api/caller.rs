@@ -56,7 +56,7 @@ pub(crate) fn identify(peer: &Peer, state: Option<&ClusterState>, own_uid: u32) 
 }
 
 fn holder(serial: &str, state: &ClusterState) -> Result<Caller, Denied> {
-    if state.authority.revoked.contains(serial) {
+    if state.authority.revoked.contains_key(serial) {
         return Err(Denied::Revoked);
     }
     let operator = state.authority.operators.values().find(|operator| operator.certificate.serial == serial);

@@ -1,5 +1,7 @@
 //! What consensus replicates: any deterministic state machine over opaque entries.
 
+use crate::ids::NodeId;
+
 /// The state machine does not understand an entry or a snapshot; its own error, whatever it is.
 pub type MachineError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -16,6 +18,13 @@ pub trait StateMachine: Send + 'static {
 
     /// What applying one entry answered. It never leaves the member that applied the entry.
     type Outcome: Send + 'static;
+
+    /// Whether a peer, whose identity the network has proven, may have this entry proposed. Asked before a
+    /// forwarded entry goes into the log.
+    ///
+    /// # Errors
+    /// Why it may not. It is told to the peer.
+    fn admit(peer: NodeId, entry: &[u8]) -> Result<(), MachineError>;
 
     /// Applies one committed entry.
     ///

@@ -1,6 +1,7 @@
 //! The cluster's state as the machine that consensus replicates.
 
 use crate::consensus::{MachineError, StateMachine};
+use crate::ids::NodeId;
 use crate::state::command::Entry;
 use crate::state::{ClusterState, Outcome};
 use std::sync::Arc;
@@ -20,6 +21,10 @@ impl Replicated {
 impl StateMachine for Replicated {
     type View = Arc<ClusterState>;
     type Outcome = Outcome;
+
+    fn admit(peer: NodeId, bytes: &[u8]) -> Result<(), MachineError> {
+        Ok(Entry::decode(bytes)?.may_come_from(peer)?)
+    }
 
     /// An entry that cannot be read ends the member: it is committed, so the others apply it, and going
     /// on without it would make this node's state another one than theirs (S8).

@@ -218,7 +218,7 @@ fn revocations(state: &ClusterState) -> Revocations {
         serials: state
             .authority
             .revoked
-            .iter()
+            .keys()
             .filter_map(|serial| serial.parse().ok())
             .collect::<BTreeSet<_>>(),
         nodes: removed.collect(),

@@ -24,7 +24,8 @@ pub struct Entry {
     pub id: CommandId,
     /// Who.
     pub actor: Actor,
-    /// When, by the proposer's clock. For people; no decision rests on it, except the expiry of tokens.
+    /// When, by the proposer's clock. For people; no decision rests on it, except the expiry of tokens and
+    /// when revoked certificates are forgotten.
     pub at: Timestamp,
     /// What.
     pub command: Command,

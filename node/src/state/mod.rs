@@ -10,6 +10,7 @@ pub mod invariants;
 mod legality;
 pub mod node;
 pub mod plan;
+pub mod provenance;
 pub mod rejection;
 pub mod release;
 pub mod rollout;
@@ -30,7 +31,7 @@ use rejection::Rejection;
 use release::ReleaseRecord;
 use rollout::Rollout;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What applying an entry gave.
@@ -71,8 +72,9 @@ pub struct Authority {
     pub certificate: String,
     /// The CA's private key, sealed for each voter.
     pub sealed_keys: BTreeMap<NodeId, Vec<u8>>,
-    /// Serial numbers, lower-case hex, that are refused.
-    pub revoked: BTreeSet<String>,
+    /// Serial numbers, lower-case hex, that are refused, each with the end of its certificate's validity:
+    /// past it the certificate is refused anyhow, and the number is forgotten.
+    pub revoked: BTreeMap<String, Timestamp>,
     /// Join tokens, used ones too until they expire.
     pub tokens: BTreeMap<TokenId, TokenRecord>,
     /// Operators by name.
@@ -143,7 +145,7 @@ impl ClusterState {
             authority: Authority {
                 certificate: String::new(),
                 sealed_keys: BTreeMap::new(),
-                revoked: BTreeSet::new(),
+                revoked: BTreeMap::new(),
                 tokens: BTreeMap::new(),
                 operators: BTreeMap::new(),
             },

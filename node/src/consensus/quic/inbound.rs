@@ -4,9 +4,11 @@ use super::{AddressBook, MESSAGE_LIMIT};
 use crate::consensus::error::ReceiveError;
 use crate::consensus::handle::Handle;
 use crate::consensus::machine::StateMachine;
+use crate::consensus::request::{Payload, Reply, Request};
 use crate::ids::{NodeId, RaftId};
 use crate::transport::{Connection, Exchange, Handler, RecvStream, StreamError};
 use async_trait::async_trait;
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -41,7 +43,7 @@ impl<S: StateMachine> Handler for Inbound<S> {
                 },
                 request = connection.next_request() => match request {
                     Ok(exchange) => {
-                        tasks.spawn(answer(self.handle.clone(), from, exchange));
+                        tasks.spawn(answer(self.handle.clone(), peer, exchange));
                     }
                     Err(error) => return tracing::debug!(%from, %error, "a raft connection ended"),
                 },
@@ -93,13 +95,27 @@ fn goes_on(from: RaftId, error: &ReceiveError) -> bool {
     }
 }
 
-async fn answer<S: StateMachine>(handle: Handle<S>, from: RaftId, mut exchange: Exchange) {
+async fn answer<S: StateMachine>(handle: Handle<S>, peer: NodeId, mut exchange: Exchange) {
     let answered = async {
         let request = exchange.read(MESSAGE_LIMIT).await?;
-        let reply = handle.serve_forward(request).await;
+        let reply = match refused::<S>(peer, &request) {
+            Some(reason) => Reply::Refused(reason).encode(),
+            None => handle.serve_forward(request).await,
+        };
         exchange.reply(&reply).await
     };
     if let Err(error) = answered.await {
-        tracing::debug!(%from, %error, "a forwarded request was not answered");
+        tracing::debug!(%peer, %error, "a forwarded request was not answered");
     }
+}
+
+/// Why the state machine does not admit what this peer wants proposed. Anything else is `serve_forward`'s.
+fn refused<S: StateMachine>(peer: NodeId, request: &Bytes) -> Option<String> {
+    let Ok(Request::Propose { payload: Payload::Command(entry), .. }) = Request::decode(request.clone())
+    else {
+        return None;
+    };
+    let error = S::admit(peer, &entry).err()?;
+    tracing::warn!(%peer, %error, "a forwarded entry is refused");
+    Some(error.to_string())
 }

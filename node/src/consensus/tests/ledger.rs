@@ -1,6 +1,7 @@
 //! A state machine for tests: it keeps the numbers it was given, each once, in their order.
 
 use crate::consensus::{MachineError, StateMachine};
+use crate::ids::NodeId;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -8,6 +9,9 @@ use std::sync::Arc;
 pub(super) struct Ledger {
     numbers: Arc<Vec<u64>>,
 }
+
+/// A number that no peer may have written down.
+pub(super) const FORGED: u64 = 666;
 
 /// An entry that writes this number down.
 pub(super) fn entry(number: u64) -> Bytes {
@@ -18,6 +22,10 @@ impl StateMachine for Ledger {
     type View = Arc<Vec<u64>>;
     /// The number's position in the ledger.
     type Outcome = usize;
+
+    fn admit(peer: NodeId, entry: &[u8]) -> Result<(), MachineError> {
+        if entry == FORGED.to_be_bytes() { Err(format!("not from {peer}").into()) } else { Ok(()) }
+    }
 
     fn apply(&mut self, _index: u64, entry: &[u8]) -> Result<usize, MachineError> {
         let number = u64::from_be_bytes(entry.try_into()?);

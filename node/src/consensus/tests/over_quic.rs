@@ -1,11 +1,13 @@
 //! The same over real connections: three nodes on loopback with certificates of one CA.
 
 use super::cluster::within;
-use super::ledger::entry;
+use super::ledger::{FORGED, entry};
 use super::{Ledger, fast};
 use crate::clock;
 use crate::consensus::quic::{AddressBook, PeerAddress, QuicNetwork};
-use crate::consensus::{Exit, Handle, MembershipChange, Owner, StateMachine as _, Storage, start};
+use crate::consensus::{
+    Exit, Handle, MembershipChange, Owner, ProposeError, StateMachine as _, Storage, start,
+};
 use crate::identity::{
     Candidate, CertificateAuthority, PrivateKey, Revocations, SealingSecret, Serial, random,
 };
@@ -110,6 +112,19 @@ async fn nodes_agree_over_mutual_tls_and_survive_their_leader() {
     within(exit.wait()).await.expect("its file is well");
     for (number, node) in (3..).zip(&nodes.running) {
         assert_eq!(node.handle.propose(entry(number)).await, Ok(usize::try_from(number).expect("small")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_peer_may_not_propose_never_enters_the_leaders_log() {
+    let nodes = Nodes::of_three().await;
+    for node in &nodes.running {
+        let led = node.handle.leadership().borrow().is_self;
+        let proposed = node.handle.propose(entry(FORGED)).await;
+        if !led {
+            let refused = Err(ProposeError::Refused { reason: format!("not from {}", node.address.node) });
+            assert_eq!(proposed, refused);
+        }
     }
 }
 

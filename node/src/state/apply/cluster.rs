@@ -7,8 +7,13 @@ use crate::state::command::{Admission, Applied};
 use crate::state::node::{Certificate, Membership, NodeRecord, OperatorRecord};
 use crate::state::rejection::Rejection;
 use crate::state::{ClusterState, Outcome};
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+
+/// So long after the end of its validity a revoked certificate is still refused by number: hosts' clocks
+/// may differ, and the proposer's may be the one that is wrong.
+const REVOKED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl ClusterState {
     pub(super) fn issue_token(&mut self, context: Context<'_>, token: &TokenRecord) -> Outcome {
@@ -130,14 +135,21 @@ impl ClusterState {
         }
         if let Some(record) = self.nodes.get_mut(&node) {
             record.membership = Membership::Removed { at: context.at };
-            let serials = record.certificates.iter().map(|certificate| certificate.serial.clone());
-            self.authority.revoked.extend(serials);
+            let certificates = record.certificates.clone();
+            self.revoke(context, certificates);
         }
         self.authority.sealed_keys.remove(&node);
         self.place_apps();
         self.leave_rollouts(node);
         self.note(context, About::node(node), format!("node {name} removed; its certificates are revoked"));
         DONE
+    }
+
+    /// Also forgets what no longer has to be refused by number.
+    fn revoke(&mut self, context: Context<'_>, certificates: Vec<Certificate>) {
+        let revoked = certificates.into_iter().map(|certificate| (certificate.serial, certificate.not_after));
+        self.authority.revoked.extend(revoked);
+        self.authority.revoked.retain(|_, not_after| context.at.duration_since(*not_after) < REVOKED_FOR);
     }
 
     pub(super) fn seal_authority_key(&mut self, node: NodeId, sealed: &[u8]) -> Outcome {
@@ -159,7 +171,7 @@ impl ClusterState {
         let Some(operator) = self.authority.operators.remove(name) else {
             return Err(Rejection::NoSuchOperator(name.to_owned()));
         };
-        self.authority.revoked.insert(operator.certificate.serial);
+        self.revoke(context, vec![operator.certificate]);
         self.note(context, About::CLUSTER, format!("operator {name} revoked"));
         DONE
     }
