@@ -132,6 +132,19 @@ async fn a_trial_that_was_left_standing_is_ended_by_a_repair() {
 }
 
 #[tokio::test]
+async fn a_first_installation_that_was_left_standing_is_taken_away_by_a_repair() {
+    let host = Host::new();
+    host.place("0.1.0").await;
+    let first = Transition { from: None, method: Method::First, ..transition("0.0.0", "0.1.0") };
+    host.driver.install(&first).await.unwrap();
+    host.stands(None, Some("0.1.0"), Condition::Trial).await;
+    for _ in 0..2 {
+        host.driver.repair(None).await.unwrap();
+    }
+    host.stands(None, None, Condition::Absent).await;
+}
+
+#[tokio::test]
 async fn a_restart_is_a_trial_until_it_is_committed() {
     let host = Host::running("0.1.0").await;
     host.stands(Some("0.1.0"), Some("0.1.0"), Condition::Clean).await;

@@ -86,8 +86,10 @@ impl ErlangDriver {
         let mut sources = self.sources().await?;
         let mut observed = classify(&sources);
         let Some(decided) = decided.or(observed.permanent.as_ref()).cloned() else {
-            return match observed.condition {
-                Condition::Absent | Condition::Debris { .. } => self.sweep().await,
+            return match (&observed.condition, observed.version()) {
+                (Condition::Absent | Condition::Debris { .. }, _) => self.sweep().await,
+                // A first installation that was held: the way back of one is to take it away.
+                (Condition::Trial, Some(running)) => self.unplace(running).await,
                 _ => Err(DriverError::Refused {
                     what: WHAT,
                     reason: "neither the cluster nor this host says which version should run".to_owned(),

@@ -118,6 +118,11 @@ impl RestartDriver {
             (Condition::Trial, Some(decided)) if observed.version() != Some(decided) => {
                 self.restart_into(WHAT, decided).await
             }
+            // A first installation that was held: the way back of one is to take it away.
+            (Condition::Trial, None) => match observed.version() {
+                Some(running) => self.unplace(running).await,
+                None => Ok(()),
+            },
             (Condition::Clean | Condition::Trial | Condition::Stopped | Condition::Absent, _) => Ok(()),
             (Condition::Debris { .. }, _) => self.sweep().await,
             (_, None) => Err(DriverError::Refused {
