@@ -77,21 +77,17 @@ mod tests {
     use super::*;
     use crate::driver::DriverError;
     use crate::ids::BootNonce;
+    use crate::state::app::Order;
     use crate::state::command::Applied;
-    use crate::state::rejection::Rejection;
+    use crate::state::rejection::{Rejection, Superseded};
 
     #[test]
     fn a_verdict_counts_once_the_cluster_has_taken_it() {
         let (app, metrics) = ("shop".parse().expect("a name"), Metrics::new());
         let report = Report::Healthy { boot_nonce: BootNonce("1".to_owned()) };
         let action = Action::Report { generation: crate::ids::Generation(3), report };
-        count(
-            &metrics,
-            &app,
-            &action,
-            &Ended::Answered(Ok(Err(Rejection::Superseded("by a test".to_owned())))),
-            Duration::ZERO,
-        );
+        let refused = Rejection::Superseded(Superseded::Report { order: Order::Upgrade });
+        count(&metrics, &app, &action, &Ended::Answered(Ok(Err(refused))), Duration::ZERO);
         assert!(!metrics.encode().contains("relupd_verdicts_total{"), "refused");
         count(&metrics, &app, &action, &Ended::Answered(Ok(Ok(Applied::Done))), Duration::ZERO);
         assert!(metrics.encode().contains("relupd_verdicts_total{app=\"shop\",verdict=\"healthy\"} 1"));

@@ -39,8 +39,8 @@ impl Draft {
 /// left out. Order: by node name, canary first.
 ///
 /// # Errors
-/// Where app or release are not there, the release is quarantined, a rollout is on its way, or
-/// nothing would change.
+/// Where app or release are not there, the release is quarantined, a rollout is on its way, a node is
+/// on trial, or nothing would change.
 pub fn draft(state: &ClusterState, name: &AppName, version: &ReleaseVersion) -> Result<Draft, Rejection> {
     let app = state.app(name)?;
     let to = state.release(&app.spec.release, version)?;
@@ -48,6 +48,7 @@ pub fn draft(state: &ClusterState, name: &AppName, version: &ReleaseVersion) -> 
     if let Some(rollout) = app.rollout {
         return Err(Rejection::RolloutRunning { app: name.clone(), rollout });
     }
+    refuse_trials(state, app)?;
     let canaries = app.spec.upgrade.canary;
     let mut steps = Vec::new();
     for node in nodes_by_name(state, app) {
@@ -77,8 +78,8 @@ fn nodes_by_name(state: &ClusterState, app: &App) -> Vec<NodeId> {
     nodes.into_iter().map(|node| node.id).collect()
 }
 
-/// One node's step, or nothing where it is there already, or where an ended rollout's order to go back
-/// or to commit still waits for it: that comes first.
+/// One node's step, or nothing where it is there already, or where something else comes first: an ended
+/// rollout's order to go back or to commit, or the end of a trial.
 pub(super) fn step_for(
     state: &ClusterState,
     app: &App,
@@ -87,7 +88,7 @@ pub(super) fn step_for(
     canary: bool,
 ) -> Option<PlanStep> {
     let instance = app.instances.get(&node)?;
-    if instance.still_has_to_go() {
+    if instance.still_has_to_go() || is_on_trial(instance) {
         return None;
     }
     let from = comes_from(state, app, instance);
@@ -99,17 +100,31 @@ pub(super) fn step_for(
     Some(PlanStep { node, from, method, because, way_back, canary })
 }
 
-/// What a node comes from is what it runs; where it does not run, what it would boot into; where
-/// nobody has looked yet, what the cluster last settled it on.
+/// What stands on trial after a rollout has ended is neither where its node comes from nor where the
+/// cluster wanted it: an operator takes it off first.
+fn refuse_trials(state: &ClusterState, app: &App) -> Result<(), Rejection> {
+    let mut nodes = nodes_by_name(state, app);
+    nodes.retain(|node| {
+        app.instances.get(node).is_some_and(|instance| !instance.still_has_to_go() && is_on_trial(instance))
+    });
+    if nodes.is_empty() { Ok(()) } else { Err(Rejection::OnTrial { app: app.name().clone(), nodes }) }
+}
+
+/// Whether it was last seen to run what its host would not boot.
+fn is_on_trial(instance: &Instance) -> bool {
+    instance.observed.as_ref().is_some_and(|observed| match &observed.running {
+        Running::Up { version, .. } => observed.permanent.as_ref() != Some(version),
+        Running::Down | Running::Unknown { .. } => false,
+    })
+}
+
+/// What a node comes from is what it would boot into; where nobody has looked yet, what the cluster last
+/// settled it on.
 fn comes_from(state: &ClusterState, app: &App, instance: &Instance) -> Option<ReleaseId> {
     let version = match &instance.observed {
         None => return instance.settled.clone(),
-        Some(observed) => match &observed.running {
-            Running::Up { version, .. } => Some(version),
-            Running::Down | Running::Unknown { .. } => observed.permanent.as_ref(),
-        },
+        Some(observed) => observed.permanent.as_ref()?,
     };
-    let version = version?;
     match &instance.settled {
         Some(settled) if settled.version == *version => Some(settled.clone()),
         Some(_) | None => state.release(&app.spec.release, version).ok().map(|record| record.id.clone()),

@@ -175,11 +175,18 @@ fn too_many_sick(view: &View<'_>) -> Option<Refusal> {
         .into_iter()
         .filter(|(node, progress)| {
             matches!(progress.step, Step::Prepared { .. })
-                && matches!(health_before(view, *node), Health::Sick)
+                && match health_before(view, *node) {
+                    Health::Good => false,
+                    Health::Unknown => view.stalled_for(*node) >= policy.progress_deadline,
+                    Health::Sick => true,
+                }
         })
         .count();
     u32::try_from(sick).is_ok_and(|sick| sick > policy.max_unavailable).then(|| {
-        let reason = format!("{sick} nodes are sick, max_unavailable is {}", policy.max_unavailable);
+        let reason = format!(
+            "{sick} nodes are sick, or their health is not known; max_unavailable is {}",
+            policy.max_unavailable
+        );
         refusal(None, "max_unavailable", &reason, "repair them first")
     })
 }

@@ -5,7 +5,7 @@ use crate::ids::{Generation, NodeId};
 use crate::spec::Permanent;
 use crate::state::app::{Assignment, Order};
 use crate::state::command::Decision;
-use crate::state::rejection::Rejection;
+use crate::state::rejection::{Rejection, Superseded};
 use crate::state::rollout::{HaltReason, NodeProgress, Phase, Rollout, Stage, Step};
 
 impl Phase {
@@ -104,13 +104,12 @@ impl Rollout {
         order: Order,
         generation: Generation,
     ) -> Result<Assignment, Rejection> {
-        let refused = |what: String| Err(Rejection::Superseded(what));
         let (from, to) = (self.from_of(node).cloned(), self.plan.to.clone());
         let per_node = self.spec.upgrade.permanent == Permanent::PerNode;
         let in_flight = self.in_flight().len();
         let full = u32::try_from(in_flight).is_ok_and(|count| count >= self.spec.upgrade.max_in_flight);
         let Some(progress) = self.nodes.get_mut(&node) else {
-            return refused(format!("node {node} is not part of {}", self.id));
+            return Err(Rejection::Superseded(Superseded::NotInRollout { node, rollout: self.id }));
         };
         let next = match (order, &self.phase, &progress.step) {
             (Order::Prepare, Phase::Preparing, Step::Planned) => Step::Preparing { generation },
@@ -138,7 +137,7 @@ impl Rollout {
             {
                 Step::Reverting { generation, tried: Vec::new() }
             }
-            (order, phase, step) => return refused(format!("{order:?} in {phase:?} at {step:?}")),
+            (order, _, _) => return Err(Rejection::Superseded(Superseded::Order { node, order })),
         };
         progress.step = next;
         let (position, method) = (progress.position, progress.method);

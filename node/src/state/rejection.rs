@@ -1,9 +1,14 @@
-//! Why a command was not applied. Each text says what is wrong and what to do next.
+//! Why a command was not applied. Each text says what is wrong and what to do next. The texts are made
+//! where they are shown: outcomes are part of the replicated state, and must be equal on daemons of
+//! different versions (S8), so they hold values and no prose.
 
 use crate::ids::{
     AppName, Digest, Generation, NodeId, PlanId, ReleaseName, ReleaseVersion, RolloutId, TokenId,
 };
+use crate::state::app::Order;
+use crate::state::rollout::Phase;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A command was looked at and refused; the state is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -66,6 +71,13 @@ pub enum Rejection {
     /// Nothing would change.
     #[error("app {app} is at {version} on every node already")]
     NothingToDo { app: AppName, version: ReleaseVersion },
+    /// A held rollout has left versions there that the hosts would not boot: what such a node comes from
+    /// cannot be told.
+    #[error(
+        "app {app} runs on trial, not permanently, on node {}; take it off that first with `relupctl node repair NODE --app {app}` (or `relupctl cluster remove NODE` where the node is gone for good), then plan again",
+        list(nodes)
+    )]
+    OnTrial { app: AppName, nodes: Vec<NodeId> },
     /// At most one rollout per app (S1).
     #[error(
         "app {app} already has rollout {rollout} on its way; watch it with `relupctl rollout watch {rollout}`, or end it with `relupctl rollout abort {rollout}`"
@@ -75,15 +87,67 @@ pub enum Rejection {
     #[error("there is no rollout {0}; see `relupctl rollout list`")]
     NoSuchRollout(RolloutId),
     /// The rollout is where this cannot be done.
-    #[error("rollout {rollout} is {phase}: {what} is not possible")]
-    WrongPhase { rollout: RolloutId, phase: String, what: String },
+    #[error("rollout {rollout} is {}: {what} is not possible", phase.name())]
+    WrongPhase { rollout: RolloutId, phase: Box<Phase>, what: Deed },
     /// A decision or report that came too late. Never shown to an operator.
     #[error("superseded: {0}")]
-    Superseded(String),
-    /// The node has been given a newer order.
-    #[error("node {node} has been given {newest:?}, not {reported}")]
+    Superseded(Superseded),
+    /// The node has been given a newer order, or none any more.
+    #[error("node {node} reports on order {reported}, which is not its newest")]
     StaleGeneration { node: NodeId, reported: Generation, newest: Option<Generation> },
     /// A daemon of another version proposed something this one does not know.
     #[error("log format {found} is newer than this daemon's {known}; upgrade relupd on every node")]
     UnknownFormat { found: u16, known: u16 },
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What somebody wanted of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// To stop giving orders forward.
+    Pause,
+    /// To go on.
+    Resume,
+    /// To let the others follow the canary.
+    Promote,
+    /// To end it.
+    Abort,
+    /// To take this step of the reconciler's.
+    Decide,
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pause => "pausing",
+            Self::Resume => "resuming",
+            Self::Promote => "promoting",
+            Self::Abort => "aborting",
+            Self::Decide => "this decision",
+        })
+    }
+}
+
+/// What came too late, or never had a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Superseded {
+    /// The rollout has changed since the decisions were taken.
+    #[error("{rollout} is at revision {is}, decided at {decided}")]
+    Revision { rollout: RolloutId, is: u64, decided: u64 },
+    /// An ended rollout's order comes first.
+    #[error("an order of an ended rollout waits for node {node}")]
+    OrderWaits { node: NodeId },
+    /// The rollout has no such node.
+    #[error("node {node} is not part of {rollout}")]
+    NotInRollout { node: NodeId, rollout: RolloutId },
+    /// The order does not fit the rollout's phase and the node's step.
+    #[error("node {node} cannot be ordered to {} where it is", order.verb())]
+    Order { node: NodeId, order: Order },
+    /// The report does not fit the node's step.
+    #[error("a report on the order to {} does not fit where the node is", order.verb())]
+    Report { order: Order },
 }

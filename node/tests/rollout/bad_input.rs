@@ -1,8 +1,12 @@
 use super::world::{World, app, node, release, spec, version};
+use relupd::driver::{Condition, Observation, Running};
+use relupd::ids::BootNonce;
 use relupd::state::ClusterState;
 use relupd::state::app::Order;
-use relupd::state::command::{Actor, Command, Decision, Entry};
-use relupd::state::rejection::Rejection;
+use relupd::state::command::{Actor, Command, Decision, Entry, Report};
+use relupd::state::node::{Certificate, OperatorRecord, Role};
+use relupd::state::rejection::{Deed, Rejection, Superseded};
+use relupd::state::rollout::{Phase, Step};
 
 #[test]
 fn a_stale_plan_is_not_started() {
@@ -26,6 +30,65 @@ fn what_is_not_there_cannot_be_planned() {
     let mut world = World::settled(2, spec());
     assert!(matches!(world.plan("9.9.9"), Err(Rejection::NoSuchRelease { .. })));
     assert_eq!(world.plan("0.1.0"), Err(Rejection::NothingToDo { app: app(), version: version("0.1.0") }));
+}
+
+#[test]
+fn what_runs_on_trial_is_taken_off_before_the_next_plan() {
+    let mut world = World::settled(2, spec());
+    let trial = Observation {
+        permanent: Some(version("0.1.0")),
+        running: Running::Up { version: version("0.2.0"), boot_nonce: BootNonce("b".to_owned()) },
+        condition: Condition::Trial,
+    };
+    let seen = |observation| Command::Observe { node: node(2), app: app(), observation, healthy: Some(true) };
+    world.apply(seen(trial)).unwrap();
+    for to in ["0.2.0", "0.3.0"] {
+        world.push(to, &["0.1.0"]);
+        let refused = world.plan(to).unwrap_err();
+        assert_eq!(refused, Rejection::OnTrial { app: app(), nodes: vec![node(2)] });
+        assert!(refused.to_string().contains("relupctl node repair"), "{refused}");
+    }
+    world.apply(seen(super::world::observation(Some(&release("0.1.0"))))).unwrap();
+    world.plan("0.2.0").unwrap();
+}
+
+#[test]
+fn what_is_remembered_of_a_rejection_is_values_and_no_prose() {
+    let mut world = World::settled(2, spec());
+    let rollout = world.start("0.2.0");
+    let decisions = vec![Decision::Assign { node: node(1), order: Order::Upgrade }];
+    let early = world.apply(Command::Decide { rollout, revision: 0, decisions });
+    let late = Superseded::Order { node: node(1), order: Order::Upgrade };
+    assert_eq!(early, Err(Rejection::Superseded(late)));
+    let report = Report::Committed;
+    world.run_until(rollout, |rollout| rollout.nodes.values().any(|node| node.step != Step::Planned));
+    let generation = world.state.apps[&app()].instances[&node(1)].assignment.as_ref().unwrap().generation;
+    let odd = world.apply(Command::Report { node: node(1), app: app(), generation, report });
+    assert_eq!(odd, Err(Rejection::Superseded(Superseded::Report { order: Order::Prepare })));
+    world.run(rollout);
+    let ended = world.apply(Command::Pause { rollout }).unwrap_err();
+    let phase = Box::new(Phase::Completed);
+    assert_eq!(ended, Rejection::WrongPhase { rollout, phase, what: Deed::Pause });
+    assert_eq!(ended.to_string(), format!("rollout {rollout} is completed: pausing is not possible"));
+}
+
+#[test]
+fn revoked_certificates_are_forgotten_some_time_after_their_end() {
+    let mut world = World::settled(3, spec());
+    let seconds = |seconds: i64| jiff::Timestamp::from_second(seconds).unwrap();
+    let day = 24 * 3600;
+    let revoke = |world: &mut World, name: &str, not_after: i64, at: i64| {
+        let certificate = Certificate { serial: name.to_owned(), not_after: seconds(not_after) };
+        let (name, role, added_at) = (name.to_owned(), Role::Viewer, seconds(0));
+        let operator = OperatorRecord { name: name.clone(), role, certificate, added_at };
+        world.apply(Command::AddOperator { operator }).unwrap();
+        world.apply_at(seconds(at), Command::RevokeOperator { name }).unwrap();
+    };
+    revoke(&mut world, "ann", 10 * day, day);
+    revoke(&mut world, "bob", 400 * day, 39 * day);
+    assert_eq!(world.state.authority.revoked.len(), 2, "clocks may differ");
+    revoke(&mut world, "cid", 400 * day, 41 * day);
+    assert_eq!(world.state.authority.revoked.keys().collect::<Vec<_>>(), ["bob", "cid"]);
 }
 
 #[test]

@@ -125,6 +125,26 @@ fn a_sick_node_refuses_is_skipped_or_counts_as_policy_says() {
 }
 
 #[test]
+fn a_node_whose_health_stays_unknown_counts_as_unavailable() {
+    for (max_unavailable, phase) in [(0, "refused"), (1, "completed")] {
+        let mut policy = spec();
+        policy.upgrade.already_sick = AlreadySick::Count;
+        policy.upgrade.max_unavailable = max_unavailable;
+        let mut world = World::settled(3, policy);
+        let observation = super::world::observation(Some(&release("0.1.0")));
+        world.apply(Command::Observe { node: node(2), app: app(), observation, healthy: None }).unwrap();
+        let rollout = world.start("0.2.0");
+        world.run(rollout);
+        assert_eq!(world.rollout(rollout).phase, Phase::Preparing, "its deadline has not passed");
+        world.stalled.insert(node(2), std::time::Duration::from_secs(9999));
+        world.run_until(rollout, |rollout| !matches!(rollout.phase, Phase::Preparing));
+        world.stalled.clear();
+        world.run(rollout);
+        assert_eq!(world.rollout(rollout).phase.name(), phase);
+    }
+}
+
+#[test]
 fn a_skipped_canary_does_not_open_the_gate() {
     let mut world = World::settled(3, spec());
     let mut policy = spec();

@@ -198,11 +198,15 @@ impl World {
     }
 
     pub fn apply(&mut self, command: Command) -> Outcome {
+        self.apply_at(Timestamp::UNIX_EPOCH, command)
+    }
+
+    pub fn apply_at(&mut self, at: Timestamp, command: Command) -> Outcome {
         self.commands += 1;
         let entry = Entry {
             id: CommandId::from_parts(0, self.commands),
             actor: Actor::Operator("test".to_owned()),
-            at: Timestamp::UNIX_EPOCH,
+            at,
             command,
         };
         let outcome = self.state.apply(&entry);

@@ -6,7 +6,7 @@ use crate::ids::{AppName, Generation, NodeId, RolloutId};
 use crate::state::app::Order;
 use crate::state::command::Decision;
 use crate::state::plan::Purpose;
-use crate::state::rejection::Rejection;
+use crate::state::rejection::{Deed, Rejection, Superseded};
 use crate::state::rollout::{HaltReason, Phase, Rollout, Stage, Step};
 use crate::state::{ClusterState, Outcome, Quarantine};
 
@@ -19,12 +19,11 @@ impl ClusterState {
         revision: u64,
         decisions: &[Decision],
     ) -> Outcome {
-        let rollout = self.on_its_way(id, "deciding")?;
+        let rollout = self.on_its_way(id, Deed::Decide)?;
         if rollout.revision != revision {
-            return Err(Rejection::Superseded(format!(
-                "{id} is at revision {}, decided at {revision}",
-                rollout.revision
-            )));
+            let is = rollout.revision;
+            let late = Superseded::Revision { rollout: id, is, decided: revision };
+            return Err(Rejection::Superseded(late));
         }
         let before = self.clone();
         for decision in decisions {
@@ -37,9 +36,9 @@ impl ClusterState {
     }
 
     fn decide_one(&mut self, context: Context<'_>, id: RolloutId, decision: &Decision) -> Outcome {
-        let rollout = self.on_its_way(id, "deciding")?;
+        let rollout = self.on_its_way(id, Deed::Decide)?;
         if !rollout.permits(decision) {
-            return Err(wrong_phase(rollout, &format!("{decision:?}")));
+            return Err(wrong_phase(rollout, Deed::Decide));
         }
         rollout.revision += 1;
         let app = rollout.plan.app.clone();
@@ -112,13 +111,13 @@ impl ClusterState {
 
     fn assign(&mut self, context: Context<'_>, id: RolloutId, node: NodeId, order: Order) -> Outcome {
         let generation = Generation(self.next.generation);
-        let name = self.on_its_way(id, "assigning")?.plan.app.clone();
+        let name = self.on_its_way(id, Deed::Decide)?.plan.app.clone();
         let instance = self.app(&name)?.instances.get(&node).ok_or(Rejection::NoSuchNode(node))?;
         let other = instance.assignment.as_ref().is_some_and(|assignment| assignment.rollout != id);
         if other && instance.still_has_to_go() {
-            return Err(Rejection::Superseded(format!("an order of an ended rollout waits for node {node}")));
+            return Err(Rejection::Superseded(Superseded::OrderWaits { node }));
         }
-        let rollout = self.on_its_way(id, "assigning")?;
+        let rollout = self.on_its_way(id, Deed::Decide)?;
         let assignment = rollout.order(node, order, generation)?;
         let app = rollout.plan.app.clone();
         self.next.generation += 1;

@@ -4,7 +4,7 @@ use super::{About, Context, DONE};
 use crate::ids::{AppName, NodeId, PlanId, RolloutId};
 use crate::state::command::{Actor, Applied};
 use crate::state::plan::{Plan, PlanStep, Purpose};
-use crate::state::rejection::Rejection;
+use crate::state::rejection::{Deed, Rejection};
 use crate::state::release::ReleaseId;
 use crate::state::rollout::{AbortMode, Elapsed, HaltReason, NodeProgress, Paused, Phase, Rollout, Step};
 use crate::state::{ClusterState, Outcome};
@@ -94,9 +94,9 @@ impl ClusterState {
     }
 
     pub(super) fn pause(&mut self, context: Context<'_>, id: RolloutId) -> Outcome {
-        let rollout = self.on_its_way(id, "pausing")?;
+        let rollout = self.on_its_way(id, Deed::Pause)?;
         if !rollout.goes_forward() {
-            return Err(wrong_phase(rollout, "pausing"));
+            return Err(wrong_phase(rollout, Deed::Pause));
         }
         if rollout.paused.is_none() {
             rollout.paused = Some(Paused { by: context.actor.to_string(), at: context.at });
@@ -108,7 +108,7 @@ impl ClusterState {
     }
 
     pub(super) fn resume(&mut self, context: Context<'_>, id: RolloutId) -> Outcome {
-        let rollout = self.on_its_way(id, "resuming")?;
+        let rollout = self.on_its_way(id, Deed::Resume)?;
         if rollout.paused.take().is_some() {
             rollout.revision += 1;
             let app = rollout.plan.app.clone();
@@ -118,7 +118,7 @@ impl ClusterState {
     }
 
     pub(super) fn promote(&mut self, context: Context<'_>, id: RolloutId) -> Outcome {
-        let rollout = self.on_its_way(id, "promoting")?;
+        let rollout = self.on_its_way(id, Deed::Promote)?;
         match rollout.phase {
             Phase::Preparing | Phase::Rolling if !rollout.promoted => {
                 rollout.promoted = true;
@@ -135,14 +135,14 @@ impl ClusterState {
             | Phase::Refused { .. }
             | Phase::Reverted { .. }
             | Phase::Held { .. }
-            | Phase::NeedsOperator { .. } => Err(wrong_phase(rollout, "promoting")),
+            | Phase::NeedsOperator { .. } => Err(wrong_phase(rollout, Deed::Promote)),
         }
     }
 
     /// Wins in every phase that is not terminal. A pause ends with it: the way back must not wait for
     /// a `resume` that nobody thinks of.
     pub(super) fn abort(&mut self, context: Context<'_>, id: RolloutId, mode: AbortMode) -> Outcome {
-        let rollout = self.on_its_way(id, "aborting")?;
+        let rollout = self.on_its_way(id, Deed::Abort)?;
         if matches!((&rollout.phase, mode), (Phase::Reverting { .. }, AbortMode::Revert)) {
             return DONE;
         }
@@ -164,7 +164,7 @@ impl ClusterState {
         }
     }
 
-    pub(super) fn on_its_way(&mut self, id: RolloutId, what: &str) -> Result<&mut Rollout, Rejection> {
+    pub(super) fn on_its_way(&mut self, id: RolloutId, what: Deed) -> Result<&mut Rollout, Rejection> {
         let rollout = self.rollout_mut(id)?;
         if rollout.phase.is_terminal() { Err(wrong_phase(rollout, what)) } else { Ok(rollout) }
     }
@@ -196,12 +196,8 @@ fn stale(plan: PlanId, app: &AppName, was: u64, is: u64, to: &ReleaseId) -> Reje
     Rejection::StalePlan { plan, app: app.clone(), was, is, version: to.version.clone() }
 }
 
-pub(super) fn wrong_phase(rollout: &Rollout, what: &str) -> Rejection {
-    Rejection::WrongPhase {
-        rollout: rollout.id,
-        phase: rollout.phase.name().to_owned(),
-        what: what.to_owned(),
-    }
+pub(super) fn wrong_phase(rollout: &Rollout, what: Deed) -> Rejection {
+    Rejection::WrongPhase { rollout: rollout.id, phase: Box::new(rollout.phase.clone()), what }
 }
 
 impl std::fmt::Display for Actor {

@@ -4,7 +4,7 @@ use super::{About, Context, DONE};
 use crate::ids::{AppName, Generation, NodeId, RolloutId};
 use crate::state::app::{Assignment, Order};
 use crate::state::command::{OrphanOutcome, Report};
-use crate::state::rejection::Rejection;
+use crate::state::rejection::{Rejection, Superseded};
 use crate::state::release::ReleaseId;
 use crate::state::rollout::{Failure, NodeProgress, Step};
 use crate::state::{ClusterState, Outcome};
@@ -145,9 +145,7 @@ fn take_report(
         (Order::Upgrade | Order::Drain | Order::Commit, Report::Failed { failure }, _) => {
             (Step::Failed { failure: failure.clone() }, Effect::Stays)
         }
-        (order, report, step) => {
-            return Err(Rejection::Superseded(format!("{report:?} to {order:?} at {step:?}")));
-        }
+        (order, _, _) => return Err(Rejection::Superseded(Superseded::Report { order })),
     };
     progress.step = next;
     Ok(effect)
