@@ -82,7 +82,7 @@ impl Monitor {
             Liveness::Down => {
                 let reason = "the VM is not running".to_owned();
                 let verdict = Verdict::Unhealthy { check: "vm".to_owned(), reason };
-                Health { boot_nonce: None, judged_at: now, verdict }
+                Health { boot_nonce: None, judged_at: now, failing_since: None, verdict }
             }
             Liveness::Up { boot_nonce } => {
                 let judge = Judge::new(&self.policy, boot_nonce.clone(), now);
