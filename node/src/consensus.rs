@@ -19,6 +19,8 @@ mod proposer;
 pub mod quic;
 mod request;
 mod status;
+#[cfg(any(test, feature = "testing"))]
+pub mod stepped;
 mod storage;
 pub mod voter_keeper;
 pub mod voters;
@@ -33,10 +35,13 @@ pub use self::membership::{Membership, MembershipChange};
 pub use self::network::{ForwardError, RaftNetwork};
 pub use self::options::Options;
 pub use self::status::{Leadership, PeerStatus, Role, Status};
-pub use self::storage::{Owner, Storage, StorageError};
+pub use self::storage::{Batch, Content, Disk, Owner, Storage, StorageError, Truncated};
 
 use self::handle::Shared;
-use self::member::{Member, Published};
+use self::member::{Member, Outbox, Published};
+use crate::ids::RaftId;
+use bytes::Bytes;
+use protobuf::Message as _;
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use tokio::sync::{oneshot, watch};
@@ -45,20 +50,56 @@ use tokio::sync::{oneshot, watch};
 /// member from earlier ones.
 pub fn start<S: StateMachine>(
     storage: Storage,
-    mut machine: S,
+    machine: S,
     network: Arc<dyn RaftNetwork>,
     options: Options,
     life: u64,
 ) -> Result<(Handle<S>, Exit), StartError> {
     let id = storage.owner().raft;
+    let (member, seen) = member(storage, machine, to_network(Arc::clone(&network)), options.clone(), life)?;
+    let (inbox, inputs) = mpsc::channel();
+    let (ended, exit) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("consensus".to_owned())
+        .spawn(move || {
+            // If nobody waits for the end, the end of the handle's channels tells the rest.
+            let _ = ended.send(member::run(member, &inputs));
+        })
+        .map_err(StartError::Thread)?;
+    let handle = Handle::new(Shared {
+        id,
+        options,
+        inbox,
+        network,
+        views: seen.views,
+        status: seen.status,
+        leadership: seen.leadership,
+    });
+    Ok((handle, Exit(exit)))
+}
+
+/// The other ends of what a member publishes.
+struct Seen<V> {
+    views: watch::Receiver<V>,
+    status: watch::Receiver<Status>,
+    leadership: watch::Receiver<Leadership>,
+}
+
+/// A member that nobody moves on yet, with the state that its file holds.
+fn member<S: StateMachine>(
+    storage: Storage,
+    mut machine: S,
+    outbox: Outbox,
+    options: Options,
+    life: u64,
+) -> Result<(Member<S>, Seen<S::View>), StartError> {
     let snapshot = storage.last_snapshot();
     if !snapshot.is_empty() {
         machine.restore(snapshot.get_data()).map_err(StartError::Restore)?;
     }
-    let (inbox, inputs) = mpsc::channel();
-    let (views, views_rx) = watch::channel(machine.view());
-    let (status, status_rx) = watch::channel(Status {
-        id,
+    let (views, views_seen) = watch::channel(machine.view());
+    let (status, status_seen) = watch::channel(Status {
+        id: storage.owner().raft,
         role: Role::Follower,
         term: 0,
         leader: None,
@@ -67,26 +108,16 @@ pub fn start<S: StateMachine>(
         membership: Membership::from(snapshot.get_metadata().get_conf_state()),
         peers: BTreeMap::new(),
     });
-    let (leadership, leadership_rx) = watch::channel(Leadership { term: 0, leader: None, is_self: false });
+    let nobody = Leadership { term: 0, leader: None, is_self: false };
+    let (leadership, leadership_seen) = watch::channel(nobody);
     let published = Published { views, status, leadership };
-    let member =
-        Member::new(storage, machine, Arc::clone(&network), inputs, published, options.clone(), life)?;
-    let (ended, exit) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("consensus".to_owned())
-        .spawn(move || {
-            // If nobody waits for the end, the end of the handle's channels tells the rest.
-            let _ = ended.send(member.run());
-        })
-        .map_err(StartError::Thread)?;
-    let handle = Handle::new(Shared {
-        id,
-        options,
-        inbox,
-        network,
-        views: views_rx,
-        status: status_rx,
-        leadership: leadership_rx,
-    });
-    Ok((handle, Exit(exit)))
+    let member = Member::new(storage, machine, outbox, published, options, life)?;
+    Ok((member, Seen { views: views_seen, status: status_seen, leadership: leadership_seen }))
+}
+
+fn to_network(network: Arc<dyn RaftNetwork>) -> Outbox {
+    Box::new(move |message| match message.write_to_bytes() {
+        Ok(bytes) => network.send(RaftId(message.to), Bytes::from(bytes)),
+        Err(error) => tracing::error!(%error, "a raft message cannot be encoded"),
+    })
 }

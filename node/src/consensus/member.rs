@@ -1,8 +1,9 @@
-//! The member loop: one thread that owns raft, the state machine and the state file.
+//! The member: raft, the state machine and the state file, moved on by whoever owns it. It reads no
+//! clock, waits for nothing and knows no thread; `member/thread.rs` gives it one.
 //!
 //! Invariants: nothing that raft wants to be durable is told to anybody before it is synced; entries
 //! are applied in order and once per life; a view is published before the outcomes it contains; after
-//! any error of the state file the thread ends and answers nobody any more.
+//! any error of the state file the member is of no more use and answers nobody any more.
 
 mod apply;
 mod kinds;
@@ -12,10 +13,12 @@ mod proposals;
 mod publish;
 mod reads;
 mod stop;
+mod thread;
 
 pub(super) use self::kinds::travels;
 pub(super) use self::proposals::{Applied, Lost, Waiter};
 pub(super) use self::reads::ReadWaiter;
+pub(super) use self::thread::run;
 
 use self::peers::Peers;
 use self::proposals::Proposals;
@@ -24,19 +27,14 @@ use self::stop::Stop;
 use super::error::{MemberError, StartError};
 use super::logging;
 use super::machine::StateMachine;
-use super::network::RaftNetwork;
 use super::options::Options;
 use super::request::{Payload, Position, Reply, RequestId};
 use super::status::{Leadership, Status};
 use super::storage::Storage;
-use crate::clock::{Monotonic, monotonic};
+use crate::clock::Monotonic;
 use crate::ids::RaftId;
-use bytes::Bytes;
-use protobuf::Message as _;
 use raft::eraftpb::{ConfState, Message};
 use raft::{Config, RawNode, ReadOnlyOption, StateRole};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use tokio::sync::{oneshot, watch};
 
 /// What the loop is asked to do.
@@ -91,10 +89,6 @@ pub(super) struct Published<V> {
     pub(super) leadership: watch::Sender<Leadership>,
 }
 
-/// At most this many inputs are taken before raft gets to write: enough to share one sync among all
-/// that waits, and few enough to keep heartbeats going.
-const MAX_BATCH: usize = 1024;
-
 /// Ticks between two writes of a commit index that nothing else wrote: 10 x 50 ms.
 const FLUSH_TICKS: u64 = 10;
 
@@ -104,11 +98,13 @@ const MAX_MESSAGE_BYTES: u64 = 1 << 20;
 /// Proposals beyond this much that is not committed are turned away instead of kept in memory.
 const MAX_UNCOMMITTED_BYTES: u64 = 16 << 20;
 
+/// Where messages to other members go: enqueued, never waited for.
+pub(super) type Outbox = Box<dyn FnMut(Message) + Send>;
+
 pub(super) struct Member<S: StateMachine> {
     raft: RawNode<Storage>,
     machine: S,
-    network: Arc<dyn RaftNetwork>,
-    inbox: Receiver<Input<S::Outcome>>,
+    outbox: Outbox,
     published: Published<S::View>,
     options: Options,
     proposals: Proposals<S::Outcome>,
@@ -126,8 +122,7 @@ impl<S: StateMachine> Member<S> {
     pub(super) fn new(
         storage: Storage,
         machine: S,
-        network: Arc<dyn RaftNetwork>,
-        inbox: Receiver<Input<S::Outcome>>,
+        outbox: Outbox,
         published: Published<S::View>,
         options: Options,
         life: u64,
@@ -151,8 +146,7 @@ impl<S: StateMachine> Member<S> {
         Ok(Self {
             raft,
             machine,
-            network,
-            inbox,
+            outbox,
             published,
             options,
             proposals: Proposals::new(applied),
@@ -167,59 +161,27 @@ impl<S: StateMachine> Member<S> {
         })
     }
 
-    /// Runs until it is told to stop, every handle is gone, or the state file fails.
-    pub(super) fn run(mut self) -> Result<(), MemberError> {
-        // What is known to be committed comes first: the configuration is only then the last one.
-        self.work_off()?;
-        self.campaign_if_alone()?;
-        let mut next_tick = monotonic() + self.options.tick;
-        loop {
-            self.publish_status();
-            match self.inbox.recv_timeout(next_tick.since(monotonic())) {
-                Ok(input) => self.take_batch(input),
-                Err(RecvTimeoutError::Timeout) => {}
-                // Without handles no message can come in any more.
-                Err(RecvTimeoutError::Disconnected) => return self.finish(),
-            }
-            let now = monotonic();
-            if now >= next_tick {
-                next_tick = now + self.options.tick;
-                self.tick(now)?;
-            }
-            self.work_off()?;
-            if self.may_stop(now) {
-                return self.finish();
-            }
-        }
+    /// What is known to be committed comes first: the configuration is only then the last one.
+    pub(super) fn begin(&mut self, now: Monotonic) -> Result<(), MemberError> {
+        self.work_off(now)?;
+        self.campaign_if_alone(now)
     }
 
     /// The only voter need not wait for a leader that cannot exist.
-    fn campaign_if_alone(&mut self) -> Result<(), MemberError> {
+    fn campaign_if_alone(&mut self, now: Monotonic) -> Result<(), MemberError> {
         if self.membership.get_voters() == [self.raft.raft.id]
             && self.membership.get_voters_outgoing().is_empty()
         {
             self.raft.campaign().map_err(MemberError::Raft)?;
-            self.work_off()?;
+            self.work_off(now)?;
         }
         Ok(())
     }
 
-    fn take_batch(&mut self, first: Input<S::Outcome>) {
-        self.take(first);
-        for _ in 1..MAX_BATCH {
-            let Ok(input) = self.inbox.try_recv() else { break };
-            self.take(input);
-        }
-        if self.reads.has_arrived() {
-            let id = self.next_id();
-            self.reads.ask(id);
-            self.raft.read_index(id.to_bytes());
-        }
-    }
-
-    fn take(&mut self, input: Input<S::Outcome>) {
+    /// Takes in what came from outside. What it leads to is done by `work_off`.
+    pub(super) fn take(&mut self, input: Input<S::Outcome>, now: Monotonic) {
         match input {
-            Input::Message(message) => self.receive(*message),
+            Input::Message(message) => self.receive(*message, now),
             Input::Propose { payload, routed, waiter } => self.propose(payload, routed, waiter),
             Input::Placed { id, at } => self.proposals.place(id, at),
             Input::Serve { id, payload, reply } => {
@@ -234,12 +196,12 @@ impl<S: StateMachine> Member<S> {
                 self.raft.report_unreachable(id.0);
                 self.raft.report_snapshot(id.0, raft::SnapshotStatus::Failure);
             }
-            Input::Shutdown => self.begin_stop(),
+            Input::Shutdown => self.begin_stop(now),
         }
     }
 
-    fn receive(&mut self, message: Message) {
-        self.peers.heard_from(RaftId(message.from), monotonic());
+    fn receive(&mut self, message: Message, now: Monotonic) {
+        self.peers.heard_from(RaftId(message.from), now);
         let (from, kind) = (message.from, message.get_msg_type());
         if let Err(error) = self.raft.step(message) {
             // E.g. from a peer that was just removed, or a proposal that raft drops: its sender asks again.
@@ -275,7 +237,8 @@ impl<S: StateMachine> Member<S> {
         RequestId { origin: RaftId(self.raft.raft.id), life: self.life, number: self.last_number }
     }
 
-    fn tick(&mut self, now: Monotonic) -> Result<(), MemberError> {
+    /// One unit of raft's time has passed.
+    pub(super) fn tick(&mut self, now: Monotonic) -> Result<(), MemberError> {
         self.ticks += 1;
         self.raft.tick();
         self.proposals.sweep();
@@ -293,12 +256,19 @@ impl<S: StateMachine> Member<S> {
         Ok(())
     }
 
+    /// In place of what raft-rs drew from a global source of randomness.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn set_election_timeout(&mut self, ticks: usize) {
+        self.raft.raft.set_randomized_election_timeout(ticks);
+    }
+
     /// Writes, sends and applies until raft has nothing left to do.
-    fn work_off(&mut self) -> Result<(), MemberError> {
+    pub(super) fn work_off(&mut self, now: Monotonic) -> Result<(), MemberError> {
+        self.ask_reads();
         while self.raft.has_ready() {
             let mut ready = self.raft.ready();
             if ready.ss().is_some_and(|soft| soft.raft_state == StateRole::Leader) {
-                self.peers.became_leader(monotonic());
+                self.peers.became_leader(now);
             }
             // A leader's messages need not wait for its own disk: it counts itself only once it has synced.
             self.send(ready.take_messages());
@@ -324,13 +294,17 @@ impl<S: StateMachine> Member<S> {
         Ok(())
     }
 
-    fn send(&self, messages: Vec<Message>) {
-        for message in messages {
-            match message.write_to_bytes() {
-                Ok(bytes) => self.network.send(RaftId(message.to), Bytes::from(bytes)),
-                Err(error) => tracing::error!(%error, "a raft message cannot be encoded"),
-            }
+    /// Reads that arrived together share one question.
+    fn ask_reads(&mut self) {
+        if self.reads.has_arrived() {
+            let id = self.next_id();
+            self.reads.ask(id);
+            self.raft.read_index(id.to_bytes());
         }
+    }
+
+    fn send(&mut self, messages: Vec<Message>) {
+        messages.into_iter().for_each(&mut self.outbox);
     }
 
     fn is_leader(&self) -> bool {

@@ -8,14 +8,16 @@ mod disk;
 mod error;
 mod marker;
 mod mirror;
+mod redb_disk;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub use self::disk::{Batch, Content, Disk, Truncated};
 pub use self::error::StorageError;
 pub use self::marker::Owner;
 
-use self::disk::{Batch, Content, Disk, Truncated};
 use self::mirror::Mirror;
+use self::redb_disk::RedbDisk;
 use crate::ids::{ClusterId, NodeId, RaftId};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Ready};
@@ -29,7 +31,7 @@ const BOOTSTRAP_TERM: u64 = 1;
 /// The state file of one member.
 #[derive(Debug)]
 pub struct Storage {
-    disk: Disk,
+    disk: Box<dyn Disk>,
     mirror: Mirror,
     owner: Owner,
     /// A newer commit index than the one on the disk. raft-rs needs no sync for it, because a restarted
@@ -40,12 +42,22 @@ pub struct Storage {
 impl Storage {
     /// Makes the state file of a new cluster's first node: its only voter, with `state` as a snapshot.
     pub fn bootstrap(path: &Path, owner: Owner, state: Vec<u8>) -> Result<Self, StorageError> {
-        Self::begin(Disk::open(path)?, owner, Some(bootstrap_snapshot(owner.raft, state)))
+        Self::bootstrap_on(Box::new(RedbDisk::open(path)?), owner, state)
+    }
+
+    /// The same on a disk of the caller's own.
+    pub fn bootstrap_on(disk: Box<dyn Disk>, owner: Owner, state: Vec<u8>) -> Result<Self, StorageError> {
+        Self::begin(disk, owner, Some(bootstrap_snapshot(owner.raft, state)))
     }
 
     /// Makes the state file of a node that joins: empty, until the leader sends a snapshot.
     pub fn join(path: &Path, owner: Owner) -> Result<Self, StorageError> {
-        Self::begin(Disk::open(path)?, owner, None)
+        Self::join_on(Box::new(RedbDisk::open(path)?), owner)
+    }
+
+    /// The same on a disk of the caller's own.
+    pub fn join_on(disk: Box<dyn Disk>, owner: Owner) -> Result<Self, StorageError> {
+        Self::begin(disk, owner, None)
     }
 
     /// Removes the state file of an attempt of `node` to begin that did not come to its end. Only for a
@@ -57,7 +69,7 @@ impl Storage {
         if !path.exists() {
             return Ok(());
         }
-        let left = Disk::open(path)?.load()?;
+        let left = RedbDisk::open(path)?.load()?;
         if left.is_some_and(|content| content.owner.node == node) {
             let removed = std::fs::remove_file(path);
             removed.map_err(|source| StorageError::Remove { path: path.to_owned(), source })?;
@@ -67,13 +79,17 @@ impl Storage {
 
     /// Opens the state file of this node, and refuses that of any other.
     pub fn open(path: &Path, cluster: ClusterId, node: NodeId) -> Result<Self, StorageError> {
-        let disk = Disk::open(path)?;
+        Self::open_on(Box::new(RedbDisk::open(path)?), cluster, node)
+    }
+
+    /// The same on a disk of the caller's own.
+    pub fn open_on(disk: Box<dyn Disk>, cluster: ClusterId, node: NodeId) -> Result<Self, StorageError> {
         let Some(content) = disk.load()? else {
-            return Err(StorageError::Empty { path: path.to_owned() });
+            return Err(StorageError::Empty { path: disk.path().to_owned() });
         };
         if content.owner.cluster != cluster || content.owner.node != node {
             return Err(StorageError::Foreign {
-                path: path.to_owned(),
+                path: disk.path().to_owned(),
                 cluster: content.owner.cluster,
                 node: content.owner.node,
                 this_cluster: cluster,
@@ -89,7 +105,11 @@ impl Storage {
         self.owner
     }
 
-    fn begin(disk: Disk, owner: Owner, snapshot: Option<Snapshot>) -> Result<Self, StorageError> {
+    fn begin(
+        mut disk: Box<dyn Disk>,
+        owner: Owner,
+        snapshot: Option<Snapshot>,
+    ) -> Result<Self, StorageError> {
         if let Some(content) = disk.load()? {
             let Owner { cluster, node, raft: _ } = content.owner;
             return Err(StorageError::InUse { path: disk.path().to_owned(), cluster, node });
@@ -114,7 +134,7 @@ impl Storage {
         Ok(Self::with_content(disk, content))
     }
 
-    fn with_content(disk: Disk, content: Content) -> Self {
+    fn with_content(disk: Box<dyn Disk>, content: Content) -> Self {
         Self { disk, owner: content.owner, mirror: Mirror::new(content), commit_is_newer: false }
     }
 
@@ -197,9 +217,10 @@ impl Storage {
         keep: u64,
     ) -> Result<(), StorageError> {
         let term = |index| {
-            self.mirror
-                .term_of(index)
-                .map_err(|error| self.disk.damaged(format!("no term of {index}: {error}")))
+            self.mirror.term_of(index).map_err(|error| StorageError::Damaged {
+                path: self.disk.path().to_owned(),
+                what: format!("no term of {index}: {error}"),
+            })
         };
         let snapshot = new_snapshot(applied, term(applied)?, membership, state);
         let end = applied.saturating_sub(keep).max(self.mirror.truncated().index);

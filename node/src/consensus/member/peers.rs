@@ -4,7 +4,7 @@ use crate::clock::Monotonic;
 use crate::consensus::status::PeerStatus;
 use crate::ids::RaftId;
 use raft::{Progress, ProgressState};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A peer that lacks no more than this many committed entries votes without holding anybody up: they
@@ -15,8 +15,8 @@ const CAUGHT_UP_LAG: u64 = 64;
 #[derive(Default)]
 pub(super) struct Peers {
     leading_since: Monotonic,
-    contact: HashMap<u64, Monotonic>,
-    snapshot_since: HashMap<u64, Monotonic>,
+    contact: BTreeMap<u64, Monotonic>,
+    snapshot_since: BTreeMap<u64, Monotonic>,
 }
 
 impl Peers {

@@ -2,7 +2,7 @@
 
 use crate::consensus::membership::Membership;
 use crate::consensus::request::{Position, RequestId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 /// What came of an entry that was applied here.
@@ -28,7 +28,7 @@ pub(in crate::consensus) enum Lost {
 pub(in crate::consensus) type Waiter<O> = oneshot::Sender<Result<Applied<O>, Lost>>;
 
 pub(super) struct Proposals<O> {
-    waiting: HashMap<RequestId, Waiter<O>>,
+    waiting: BTreeMap<RequestId, Waiter<O>>,
     /// Those of which the place in the log is known, by index.
     placed: BTreeMap<u64, (u64, RequestId)>,
     /// Place and term of the last entry that was applied.
@@ -37,7 +37,7 @@ pub(super) struct Proposals<O> {
 
 impl<O> Proposals<O> {
     pub(super) fn new(applied: Position) -> Self {
-        Self { waiting: HashMap::new(), placed: BTreeMap::new(), applied }
+        Self { waiting: BTreeMap::new(), placed: BTreeMap::new(), applied }
     }
 
     pub(super) fn insert(&mut self, id: RequestId, waiter: Waiter<O>) {

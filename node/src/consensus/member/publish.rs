@@ -7,7 +7,7 @@ use crate::consensus::status::{Leadership, Role, Status};
 use crate::ids::RaftId;
 
 impl<S: StateMachine> Member<S> {
-    pub(super) fn publish_status(&self) {
+    pub(in crate::consensus) fn publish_status(&self) {
         let raft = &self.raft.raft;
         let leader = Some(raft.leader_id).filter(|id| *id != raft::INVALID_ID).map(RaftId);
         let leadership = Leadership { term: raft.term, leader, is_self: self.is_leader() };

@@ -1,7 +1,7 @@
 //! Linearizable reads: asked of the leader, answered with an index, done once that is applied here.
 
 use crate::consensus::request::RequestId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 pub(in crate::consensus) type ReadWaiter = oneshot::Sender<u64>;
@@ -11,7 +11,7 @@ pub(in crate::consensus) type ReadWaiter = oneshot::Sender<u64>;
 #[derive(Default)]
 pub(super) struct Reads {
     arrived: Vec<ReadWaiter>,
-    asked: HashMap<RequestId, Vec<ReadWaiter>>,
+    asked: BTreeMap<RequestId, Vec<ReadWaiter>>,
     /// Answered; waiting for this index to be applied.
     confirmed: BTreeMap<u64, Vec<ReadWaiter>>,
 }

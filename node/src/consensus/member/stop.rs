@@ -1,7 +1,7 @@
 //! How a member ends: a leader hands over first.
 
 use super::Member;
-use crate::clock::{Monotonic, monotonic};
+use crate::clock::Monotonic;
 use crate::consensus::error::MemberError;
 use crate::consensus::machine::StateMachine;
 
@@ -13,9 +13,9 @@ pub(super) struct Stop {
 }
 
 impl<S: StateMachine> Member<S> {
-    pub(super) fn begin_stop(&mut self) {
+    pub(super) fn begin_stop(&mut self, now: Monotonic) {
         if self.stop.is_none() {
-            let deadline = monotonic() + self.options.handover_timeout;
+            let deadline = now + self.options.handover_timeout;
             self.stop = Some(Stop { deadline, handing_over: self.hand_over() });
         }
     }

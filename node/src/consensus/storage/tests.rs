@@ -225,8 +225,8 @@ pub(in crate::consensus) fn on_a_failing_disk(state: Vec<u8>) -> (Storage, Arc<A
     let broken = Arc::new(AtomicBool::new(false));
     let backend = Failing { disk: InMemoryBackend::new(), broken: Arc::clone(&broken) };
     let owner = owner(1, 1);
-    let disk = Disk::with_backend(backend).expect("it is not broken yet");
-    let storage = Storage::begin(disk, owner, Some(bootstrap_snapshot(owner.raft, state)));
+    let disk = RedbDisk::with_backend(backend).expect("it is not broken yet");
+    let storage = Storage::begin(Box::new(disk), owner, Some(bootstrap_snapshot(owner.raft, state)));
     (storage.expect("it is not broken yet"), broken)
 }
 
