@@ -25,10 +25,65 @@ const WHILE_ROLLING: Duration = Duration::from_millis(250);
 const WHILE_IDLE: Duration = Duration::from_secs(2);
 
 /// A decision is void because the rollout has moved; by then the new state is here.
-const AFTER_REJECTION: Duration = Duration::from_millis(20);
+pub const AFTER_REJECTION: Duration = Duration::from_millis(20);
 
 /// What each rollout on its way waits for, as the leader sees it; empty on every other node.
 pub type Waits = BTreeMap<RolloutId, Vec<Waiting>>;
+
+/// One look at everything that the leader looks after.
+#[derive(Debug)]
+#[must_use]
+pub struct Round<'a> {
+    /// To be proposed together, for each rollout on its way, with the revision that it has here.
+    pub decisions: Vec<(&'a Rollout, Vec<Decision>)>,
+    /// What each of them waits for.
+    pub waits: Waits,
+    /// A node that is to be brought up to date.
+    pub catch_up: Option<Draft>,
+    /// No rollout is on its way.
+    pub idle: bool,
+}
+
+impl<'a> Round<'a> {
+    /// What is to be done now. Changes nothing.
+    pub fn of(state: &'a ClusterState, silence: &BTreeMap<NodeId, Duration>, timers: &Timers) -> Self {
+        let mut round = Self {
+            decisions: Vec::new(),
+            waits: Waits::new(),
+            catch_up: catch_up::next(state, silence),
+            idle: true,
+        };
+        for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
+            round.idle = false;
+            if let Some(report) = look(state, rollout, silence, timers) {
+                round.waits.insert(rollout.id, report.waiting);
+                round.decisions.push((rollout, report.decisions));
+            }
+        }
+        round
+    }
+
+    /// Until when nothing is looked at again by itself.
+    #[must_use]
+    pub const fn pause(&self) -> Duration {
+        if self.idle { WHILE_IDLE } else { WHILE_ROLLING }
+    }
+}
+
+fn look(
+    state: &ClusterState,
+    rollout: &Rollout,
+    silence: &BTreeMap<NodeId, Duration>,
+    timers: &Timers,
+) -> Option<Report> {
+    let watch = timers.of(rollout.id)?;
+    let view = View::new(state, rollout, silence, watch.elapsed, &watch.stalled).ok()?;
+    let mut report = step(&view);
+    if let Some(elapsed) = watch.worth_recording(rollout) {
+        report.decisions.insert(0, Decision::RecordElapsed { elapsed });
+    }
+    Some(report)
+}
 
 /// Runs until the cluster's handle is gone. Works only while this node leads.
 pub async fn run(cluster: Cluster, waits: watch::Sender<Waits>) {
@@ -51,28 +106,23 @@ async fn lead(cluster: &Cluster, waits: &watch::Sender<Waits>) {
         let now = monotonic();
         let silence = cluster.silence(&state, now);
         timers.advance(&state, now);
-        let mut idle = true;
-        let mut explained = Waits::new();
-        for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
-            idle = false;
+        let round = Round::of(&state, &silence, &timers);
+        let pause = round.pause();
+        for (rollout, decisions) in round.decisions {
             let span = rollout_span(rollout, cluster.me());
-            if let Some(report) = span.in_scope(|| look(&state, rollout, &silence, &timers)) {
-                explained.insert(rollout.id, report.waiting);
-                decide(cluster, rollout, report.decisions).instrument(span).await;
-            }
+            decide(cluster, rollout, decisions).instrument(span).await;
         }
         waits.send_if_modified(|old| {
-            if *old == explained {
+            if *old == round.waits {
                 false
             } else {
-                *old = explained;
+                *old = round.waits;
                 true
             }
         });
-        if let Some(draft) = catch_up::next(&state, &silence) {
+        if let Some(draft) = round.catch_up {
             catch_up(cluster, draft).await;
         }
-        let pause = if idle { WHILE_IDLE } else { WHILE_ROLLING };
         tokio::select! {
             changed = states.changed() => if changed.is_err() { return },
             changed = leadership.changed() => if changed.is_err() { return },
@@ -85,21 +135,6 @@ async fn lead(cluster: &Cluster, waits: &watch::Sender<Waits>) {
 fn rollout_span(rollout: &Rollout, leader: NodeId) -> Span {
     let revision = rollout.revision;
     tracing::info_span!("rollout", rollout = %rollout.id, app = %rollout.spec.name, node = %leader, revision)
-}
-
-fn look(
-    state: &ClusterState,
-    rollout: &Rollout,
-    silence: &BTreeMap<NodeId, Duration>,
-    timers: &Timers,
-) -> Option<Report> {
-    let watch = timers.of(rollout.id)?;
-    let view = View::new(state, rollout, silence, watch.elapsed, &watch.stalled).ok()?;
-    let mut report = step(&view);
-    if let Some(elapsed) = watch.worth_recording(rollout) {
-        report.decisions.insert(0, Decision::RecordElapsed { elapsed });
-    }
-    Some(report)
 }
 
 async fn decide(cluster: &Cluster, rollout: &Rollout, decisions: Vec<Decision>) {

@@ -1,6 +1,7 @@
 //! What this node is about to do, or has done, for which order: on disk before the effect. After a
 //! crash it says what may have been begun; what became of it is observed, never assumed.
 
+use super::decide::{Action, Authority};
 use crate::driver::{Method, Rung};
 use crate::ids::{BootNonce, Generation, RolloutId};
 use crate::state::rollout::TriedRung;
@@ -44,6 +45,40 @@ impl LedgerEntry {
     #[must_use]
     pub fn lost(&self, generation: Generation) -> bool {
         self.lost_up_to.is_some_and(|lost| generation <= lost)
+    }
+}
+
+impl LedgerEntry {
+    /// The ledger as it must be on disk before this action.
+    #[must_use]
+    pub fn before(&self, action: &Action) -> Self {
+        let mut entry = self.clone();
+        match action {
+            Action::Install { trial, .. } => entry.trial = Some(trial.clone()),
+            Action::RollBack { ladder, by, .. } => match by {
+                Authority::Order(generation) => {
+                    entry.way_back = Some(WayBack { generation: *generation, ladder: ladder.clone() });
+                }
+                Authority::Orphan(rollout) => {
+                    entry.orphan = Some(Orphan { rollout: *rollout, ladder: ladder.clone() });
+                }
+            },
+            Action::Repair { ordered: Some(count), .. } => entry.repaired = *count,
+            Action::Repair { ordered: None, .. }
+            | Action::Observe
+            | Action::Place { .. }
+            | Action::Preflight { .. }
+            | Action::Verify { .. }
+            | Action::Drain { .. }
+            | Action::Commit { .. }
+            | Action::Start
+            | Action::Stop
+            | Action::Report { .. }
+            | Action::ReportOrphan { .. }
+            | Action::Announce { .. }
+            | Action::Wait { .. } => {}
+        }
+        entry
     }
 }
 

@@ -68,12 +68,11 @@ impl LedgerFile {
             }
             Err(source) => return Err(self.io("read", source)),
         };
-        match decode(&bytes) {
-            Ok(entry) => Ok((entry, None)),
-            Err(reason) => {
+        match recover(&bytes, newest) {
+            (entry, None) => Ok((entry, None)),
+            (entry, Some(reason)) => {
                 let kept = self.free_name();
                 fs::copy(&self.path, &kept).map_err(|source| self.io("keep", source))?;
-                let entry = LedgerEntry { lost_up_to: newest, ..LedgerEntry::default() };
                 self.store(&entry)?;
                 Ok((entry, Some(LedgerError::Unreadable { path: self.path.clone(), reason, kept })))
             }
@@ -122,7 +121,21 @@ impl LedgerFile {
     }
 }
 
-fn encode(entry: &LedgerEntry) -> io::Result<Vec<u8>> {
+/// What these bytes say. Where they cannot be read, with the reason: an entry that remembers that orders
+/// up to `newest` may have been begun.
+#[must_use]
+pub fn recover(bytes: &[u8], newest: Option<Generation>) -> (LedgerEntry, Option<String>) {
+    match decode(bytes) {
+        Ok(entry) => (entry, None),
+        Err(reason) => (LedgerEntry { lost_up_to: newest, ..LedgerEntry::default() }, Some(reason)),
+    }
+}
+
+/// The bytes of a ledger.
+///
+/// # Errors
+/// Where an entry cannot be put into CBOR, which no type in it refuses.
+pub fn encode(entry: &LedgerEntry) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     let stored = Stored { format: FORMAT, entry: entry.clone() };
     ciborium::into_writer(&stored, &mut body).map_err(|error| io::Error::other(error.to_string()))?;

@@ -4,11 +4,13 @@
 
 mod act;
 mod backoff;
+pub mod core;
 pub mod decide;
 pub mod health;
 pub mod ledger;
 pub mod ledger_file;
 pub mod memory;
+pub mod outcome;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! What a worker tells of its steps: one span for each order, so that every line of the log says for
 //! which rollout and node it was written, and the figures of what it did.
 
-use super::act::Ended;
 use super::decide::Action;
+use super::outcome::Ended;
 use crate::ids::{AppName, NodeId};
 use crate::state::app::Assignment;
 use crate::state::command::Report;

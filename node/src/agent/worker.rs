@@ -3,18 +3,16 @@
 //! probe, a proposal or a fetch. Effects run to their end, fenced by a linearizable read and noted
 //! in the ledger before.
 
-use super::act::{Ended, Hands};
-use super::backoff::{Backoff, Kind};
-use super::decide::{Action, Input, decide};
-use super::ledger::{LedgerEntry, TrialProgress};
+use super::act::Hands;
+use super::core::{Core, PATIENCE, REDECIDE_EVERY, Snapshot, Turn, chain};
+use super::decide::Action;
 use super::ledger_file::{LedgerError, LedgerFile};
-use super::memory::Memory;
+use super::outcome::{Ended, Follow};
 use super::{AgentContext, Opened, telemetry};
 use crate::clock::{Monotonic, monotonic};
-use crate::driver::{Liveness, Observation};
+use crate::driver::Liveness;
 use crate::health::Health;
-use crate::ids::{AppName, Generation};
-use crate::spec::AppSpec;
+use crate::ids::AppName;
 use crate::state::ClusterState;
 use crate::state::command::Report;
 use crate::telemetry::Metrics;
@@ -24,47 +22,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
-/// What was seen longer ago than this is looked at again, so that drift is found without an order.
-const OBSERVE_EVERY: Duration = Duration::from_secs(30);
-
-/// While something is tried for long, the decision is taken again this often: time alone may change it.
-const REDECIDE_EVERY: Duration = Duration::from_secs(1);
-
-/// An app that has been up for so long may be started again at once when it falls.
-const STAYS_UP: Duration = Duration::from_secs(30);
-
-/// A newer order leaves an effect under way so much time to end before it is cut off.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Before an app that cannot be opened, or whose ledger cannot be read, is tried again.
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) struct Worker {
-    pub(super) context: Arc<dyn AgentContext>,
-    pub(super) app: AppName,
-    pub(super) file: LedgerFile,
-    pub(super) entry: LedgerEntry,
-    pub(super) memory: Memory,
-    pub(super) backoff: Backoff,
-    pub(super) observation: Option<(Observation, Monotonic)>,
-    pub(super) hands: Hands,
-    spec: AppSpec,
-    host_boot: String,
+    context: Arc<dyn AgentContext>,
+    app: AppName,
+    core: Core,
+    file: LedgerFile,
+    hands: Hands,
     state: watch::Receiver<Arc<ClusterState>>,
     liveness: watch::Receiver<Liveness>,
     health: watch::Receiver<Health>,
-    lives: Liveness,
-    lives_since: Monotonic,
-    generation: Option<Generation>,
     metrics: Metrics,
     span: Span,
-}
-
-/// What a decision rests on, as of one moment.
-struct Snapshot {
-    state: Arc<ClusterState>,
-    health: Health,
-    now: Monotonic,
 }
 
 impl Worker {
@@ -105,24 +76,16 @@ impl Worker {
         }
         let mut liveness = driver.liveness();
         let lives = liveness.borrow_and_update().clone();
-        let now = monotonic();
+        let core = Core::new(context.node(), spec, context.host_boot(), entry, lives, monotonic());
         Ok(Some(Self {
             hands: Hands { context: Arc::clone(context), driver, node: context.node(), app: app.clone() },
             context: Arc::clone(context),
             app: app.clone(),
+            core,
             file,
-            entry,
-            memory: Memory::new(now),
-            backoff: Backoff::default(),
-            observation: None,
-            spec,
-            host_boot: context.host_boot(),
             state,
             liveness,
             health,
-            lives,
-            lives_since: now,
-            generation: None,
             metrics: context.metrics(),
             span: telemetry::node_step(app, context.node(), None),
         }))
@@ -132,108 +95,52 @@ impl Worker {
     async fn work(&mut self) -> Option<()> {
         loop {
             let snapshot = self.refresh();
-            if self.spec_changed(&snapshot.state) {
+            if self.core.spec_changed(&snapshot.state) {
                 return Some(());
             }
-            let action = self.next(&snapshot)?;
+            let action = self.core.next(&snapshot)?;
             let span = self.span.clone();
-            self.take(action, snapshot.now).instrument(span).await?;
+            self.take(self.core.turn(action, snapshot.now)).instrument(span).await?;
         }
     }
 
     /// One turn: waits, tries or acts, as it was decided.
-    async fn take(&mut self, action: Action, now: Monotonic) -> Option<()> {
-        if let Action::Wait { until, .. } = &action {
-            self.settle(*until).await;
-            Some(())
-        } else if let Some(until) = self.backoff.blocked(Kind::of(&action), now) {
-            self.changed(Some(until)).await;
-            Some(())
-        } else if action.is_harmless() {
-            if action.needs_barrier() && !self.fence(&action).await? {
+    async fn take(&mut self, turn: Turn) -> Option<()> {
+        let action = match turn {
+            Turn::Rest { until } => {
+                self.changed(until).await;
                 return Some(());
             }
+            Turn::Act(action) => action,
+        };
+        if action.needs_barrier() && !self.fence(&action).await? {
+            Some(())
+        } else if action.is_harmless() {
             self.attempt(action).await
         } else {
-            self.effect(action).await
+            self.effect(action).await;
+            Some(())
         }
-    }
-
-    /// A rollout keeps the spec that it began with; a changed one takes hold between rollouts.
-    fn spec_changed(&self, state: &ClusterState) -> bool {
-        state.apps.get(&self.app).is_some_and(|app| app.rollout.is_none() && app.spec != self.spec)
     }
 
     /// Takes in what was pushed since, and forgets what that makes void.
     fn refresh(&mut self) -> Snapshot {
         let now = monotonic();
-        let state = Arc::clone(&self.state.borrow_and_update());
-        let health = self.health.borrow_and_update().clone();
-        let lives = self.liveness.borrow_and_update().clone();
-        if lives != self.lives {
-            self.lives = lives;
-            self.lives_since = now;
-            self.observation = None;
-        }
-        if self.observation.as_ref().is_some_and(|(_, at)| now.since(*at) >= OBSERVE_EVERY) {
-            self.observation = None;
-        }
-        let instance = state.apps.get(&self.app).and_then(|app| app.instances.get(&self.context.node()));
-        let order = instance.and_then(|instance| instance.assignment.as_ref());
-        let generation = order.map(|order| order.generation);
-        if generation != self.generation {
-            self.generation = generation;
-            self.backoff.clear();
+        let snapshot = Snapshot {
+            state: Arc::clone(&self.state.borrow_and_update()),
+            health: self.health.borrow_and_update().clone(),
+            liveness: self.liveness.borrow_and_update().clone(),
+            contact_age: self.context.contact_age(now),
+            now,
+        };
+        if self.core.refresh(&snapshot) {
+            let order = self.core.order(&snapshot.state);
             self.span = telemetry::node_step(&self.app, self.context.node(), order);
             if let Some(order) = order {
                 self.metrics.assigned(&self.app, order.order);
             }
         }
-        self.memory.turn_to(generation);
-        let applied = |(seen, healthy): &mut (Observation, Option<bool>)| {
-            instance.is_some_and(|now| now.observed.as_ref() == Some(seen) && now.healthy == *healthy)
-        };
-        self.memory.announced.take_if(applied);
-        if let Liveness::Up { boot_nonce } = &self.lives {
-            let verified = self.entry.trial.as_ref().map(|trial| &trial.progress);
-            let judged =
-                matches!(verified, Some(TrialProgress::Verified { boot_nonce: life }) if life == boot_nonce);
-            self.memory.life_seen |= judged;
-            self.memory.seen_up = true;
-            if now.since(self.lives_since) >= STAYS_UP {
-                self.memory.start_failures = 0;
-                self.backoff.succeeded(Kind::Start);
-            }
-        }
-        Snapshot { state, health, now }
-    }
-
-    /// What to do now; `None` where the app is no longer placed here.
-    fn next(&self, snapshot: &Snapshot) -> Option<Action> {
-        let app = snapshot.state.apps.get(&self.app)?;
-        let instance = app.instances.get(&self.context.node())?;
-        let rollout =
-            instance.assignment.as_ref().and_then(|order| snapshot.state.rollout(order.rollout).ok());
-        Some(decide(&Input {
-            node: self.context.node(),
-            app,
-            instance,
-            rollout,
-            ledger: &self.entry,
-            memory: &self.memory,
-            observation: self.observation.as_ref().map(|(seen, _)| seen),
-            liveness: &self.lives,
-            health: &snapshot.health,
-            contact_age: self.context.contact_age(snapshot.now),
-            host_boot: &self.host_boot,
-            now: snapshot.now,
-        }))
-    }
-
-    /// Waits for a change, for `until`, or until it is time to look again.
-    async fn settle(&mut self, until: Option<Monotonic>) {
-        let look = self.observation.as_ref().map(|(_, at)| *at + OBSERVE_EVERY);
-        self.changed(until.into_iter().chain(look).min()).await;
+        snapshot
     }
 
     /// Waits until something was pushed, or until then.
@@ -262,7 +169,7 @@ impl Worker {
                 ended = &mut future => break ended,
                 () = self.changed(Some(tick)) => {
                     let snapshot = self.refresh();
-                    if self.next(&snapshot)? != action {
+                    if self.core.next(&snapshot)? != action {
                         return Some(());
                     }
                 }
@@ -272,15 +179,12 @@ impl Worker {
         Some(())
     }
 
-    /// Fences, notes, then acts.
-    async fn effect(&mut self, action: Action) -> Option<()> {
-        if action.needs_barrier() && !self.fence(&action).await? {
-            return Some(());
-        }
+    /// Notes, then acts.
+    async fn effect(&mut self, action: Action) {
         if let Err(error) = self.note(&action).await {
             tracing::error!(app = %self.app, error = chain(&error), "the ledger comes first: trying again");
-            self.backoff.failed(Kind::of(&action), monotonic());
-            return Some(());
+            self.core.not_noted(&action, monotonic());
+            return;
         }
         tracing::info!(app = %self.app, ?action, "acting");
         let began = monotonic();
@@ -293,12 +197,11 @@ impl Worker {
                 () = self.overruled() => None,
             }
         };
-        self.observation = None;
+        self.core.acted();
         match ended {
             Some(ended) => self.end(&action, ended, began).await,
             None => tracing::warn!(app = %self.app, ?action, "cut off by a newer order"),
         }
-        Some(())
     }
 
     /// Whether a linearizable read confirms that this is still what is to be done.
@@ -312,7 +215,7 @@ impl Worker {
                 answer = &mut barrier => break answer,
                 () = self.changed(Some(tick)) => {
                     let snapshot = self.refresh();
-                    if self.next(&snapshot)? != *action {
+                    if self.core.next(&snapshot)? != *action {
                         return Some(false);
                     }
                 }
@@ -320,51 +223,41 @@ impl Worker {
         };
         if let Err(error) = answer {
             tracing::debug!(app = %self.app, error = chain(&error), "no effect without a quorum");
-            self.backoff.failed(Kind::Cluster, monotonic());
-            let until = self.backoff.blocked(Kind::Cluster, monotonic());
+            let until = self.core.fence_failed(monotonic());
             self.changed(until).await;
             return Some(false);
         }
-        self.backoff.succeeded(Kind::Cluster);
+        self.core.fence_held();
         let snapshot = self.refresh();
-        Some(self.next(&snapshot)? == *action)
+        Some(self.core.next(&snapshot)? == *action)
     }
 
     /// Writes down what is about to be done.
     async fn note(&mut self, action: &Action) -> Result<(), LedgerError> {
-        let entry = self.entry.before(action);
-        if entry != self.entry {
+        if let Some(entry) = self.core.note(action) {
             self.file.store_async(entry.clone()).await?;
-            self.entry = entry;
+            self.core.noted(entry);
         }
         Ok(())
     }
 
     /// Counts and takes in what became of an action.
     async fn end(&mut self, action: &Action, ended: Ended, began: Monotonic) {
-        telemetry::count(&self.metrics, &self.app, action, &ended, monotonic().since(began));
-        self.take_in(action, ended, began).await;
-    }
-
-    /// Writes down what became of it. Where that fails it is remembered all the same: the next
-    /// effect's note brings it to disk, and a crash until then is an interrupted effect.
-    pub(super) async fn remember(&mut self, entry: LedgerEntry) {
-        self.entry = entry;
-        if let Err(error) = self.file.store_async(self.entry.clone()).await {
+        let now = monotonic();
+        telemetry::count(&self.metrics, &self.app, action, &ended, now.since(began));
+        let Follow { store, prompt_health } = self.core.take_in(action, ended, began, now);
+        if prompt_health {
+            self.context.prompt_health(&self.app);
+        }
+        if store && let Err(error) = self.file.store_async(self.core.ledger().clone()).await {
             tracing::error!(app = %self.app, error = chain(&error), "the ledger lags behind");
         }
     }
 
     /// Returns once a newer order has been waiting for longer than is reasonable.
-    async fn overruled(&mut self) {
+    async fn overruled(&self) {
         let mut state = self.state.clone();
-        let node = self.context.node();
-        let newer = |state: &Arc<ClusterState>| {
-            let instance = state.apps.get(&self.app).and_then(|app| app.instances.get(&node));
-            let newest = instance.and_then(|instance| Some(instance.assignment.as_ref()?.generation));
-            newest > self.generation
-        };
-        if state.wait_for(newer).await.is_err() {
+        if state.wait_for(|state| self.core.is_overruled(state)).await.is_err() {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(PATIENCE).await;
@@ -383,16 +276,4 @@ async fn reach(until: Option<Monotonic>) {
         Some(until) => tokio::time::sleep(until.since(monotonic())).await,
         None => std::future::pending().await,
     }
-}
-
-/// An error with its sources, for the log and for reports.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

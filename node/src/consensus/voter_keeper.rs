@@ -7,7 +7,7 @@ use crate::clock::monotonic;
 use std::time::Duration;
 
 /// Contact and progress are looked at this often; changes of the state are looked at as they come.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Keeps the voters as they should be, until dropped. `members` reads the nodes out of the state,
 /// removed ones included.

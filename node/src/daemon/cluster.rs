@@ -87,18 +87,26 @@ impl Cluster {
     /// While leading: how long every other member has been silent. This node itself never is.
     #[must_use]
     pub fn silence(&self, state: &ClusterState, now: Monotonic) -> BTreeMap<NodeId, Duration> {
-        let status = self.consensus.status();
-        let status = status.borrow();
-        let ids: BTreeMap<RaftId, NodeId> =
-            state.present_nodes().map(|node| (node.raft_id, node.id)).collect();
-        let mut silence: BTreeMap<_, _> = status
-            .peers
-            .iter()
-            .filter_map(|(raft_id, peer)| Some((*ids.get(raft_id)?, now.since(peer.last_contact))))
-            .collect();
-        silence.insert(self.me, Duration::ZERO);
-        silence
+        silence(&self.consensus.status().borrow(), self.me, state, now)
     }
+}
+
+/// While leading: how long every other member has been silent. `me` itself never is.
+#[must_use]
+pub fn silence(
+    status: &Status,
+    me: NodeId,
+    state: &ClusterState,
+    now: Monotonic,
+) -> BTreeMap<NodeId, Duration> {
+    let ids: BTreeMap<RaftId, NodeId> = state.present_nodes().map(|node| (node.raft_id, node.id)).collect();
+    let mut silence: BTreeMap<_, _> = status
+        .peers
+        .iter()
+        .filter_map(|(raft_id, peer)| Some((*ids.get(raft_id)?, now.since(peer.last_contact))))
+        .collect();
+    silence.insert(me, Duration::ZERO);
+    silence
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -2,6 +2,8 @@
 
 use super::cluster::Cluster;
 use crate::clock::{Monotonic, monotonic};
+use crate::ids::NodeId;
+use crate::state::ClusterState;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -43,12 +45,16 @@ pub(crate) async fn keep(cluster: Cluster, contact: Contact) {
         if cluster.read_barrier().await.is_ok() {
             contact.proved(asked);
         }
-        let me = cluster.me();
-        let ordered = states
-            .borrow_and_update()
-            .apps
-            .values()
-            .any(|app| app.instances.get(&me).is_some_and(|instance| instance.assignment.is_some()));
-        tokio::time::sleep(if ordered { WHILE_ORDERED } else { WHILE_IDLE }).await;
+        let pause = pause(&states.borrow_and_update(), cluster.me());
+        tokio::time::sleep(pause).await;
     }
+}
+
+/// How long nothing more is asked.
+#[must_use]
+pub fn pause(state: &ClusterState, me: NodeId) -> Duration {
+    let mut apps = state.apps.values();
+    let ordered =
+        apps.any(|app| app.instances.get(&me).is_some_and(|instance| instance.assignment.is_some()));
+    if ordered { WHILE_ORDERED } else { WHILE_IDLE }
 }

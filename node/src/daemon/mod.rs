@@ -6,14 +6,14 @@ mod agent_context;
 mod announce;
 mod authority;
 pub mod cluster;
-mod contact;
+pub mod contact;
 mod control;
 mod drivers;
 mod figures;
 mod member;
 mod outside;
 mod releases;
-mod replicated;
+pub mod replicated;
 mod upkeep;
 
 use crate::api::{self, ServeError};

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 /// The state, behind the pointer that is published after each batch. Applying copies it only where
 /// somebody still holds the published one.
-pub(crate) struct Replicated {
+pub struct Replicated {
     state: Arc<ClusterState>,
 }
 
 impl Replicated {
-    pub(crate) fn new(state: ClusterState) -> Self {
+    /// Begins with this state.
+    #[must_use]
+    pub fn new(state: ClusterState) -> Self {
         Self { state: Arc::new(state) }
     }
 }
