@@ -5,6 +5,7 @@
 mod app_specs;
 mod daemons;
 mod deaths;
+mod full_disk;
 mod hands;
 mod membership;
 mod one_node;

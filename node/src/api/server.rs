@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,6 +24,10 @@ use tonic::transport::Server;
 
 /// A caller that has not finished its handshake by then is not one.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Handshakes under way at once. Each costs memory and a signature before it is known who calls; the
+/// kernel keeps further callers waiting.
+const HANDSHAKES: usize = 64;
 
 /// Accepted connections that wait for the server to take them.
 const PENDING: usize = 16;
@@ -149,13 +153,17 @@ async fn accept_tls(
     tls: watch::Receiver<Arc<ServerConfig>>,
     connections: mpsc::Sender<Accepted<TlsStream<TcpStream>>>,
 ) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     while !connections.is_closed() {
+        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let acceptor = TlsAcceptor::from(tls.borrow().clone());
                 let connections = connections.clone();
                 tokio::spawn(async move {
-                    match handshake(acceptor, stream).await {
+                    let shaken = handshake(acceptor, stream).await;
+                    drop(permit);
+                    match shaken {
                         // The receiver is gone only when the daemon stops.
                         Ok(connection) => drop(connections.send(Ok(connection)).await),
                         Err(error) => tracing::debug!(%error, "refused an API connection"),

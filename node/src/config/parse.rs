@@ -44,7 +44,6 @@ fn settings(root: &mut Section<'_, '_>, hostname: &str, overrides: &Overrides) -
         metrics: metrics(root),
         log: log(root),
         raft: raft(root),
-        gossip_interval: gossip_interval(root),
         release_roots: release_roots(root),
     };
     Some(settings)
@@ -171,14 +170,6 @@ fn raft(root: &mut Section<'_, '_>) -> RaftSettings {
     }
     section.finish();
     settings
-}
-
-fn gossip_interval(root: &mut Section<'_, '_>) -> Duration {
-    let mut section = root.section("gossip");
-    let range = Duration::from_millis(20)..=Duration::from_secs(60);
-    let interval = section.duration("interval", range, Duration::from_millis(200));
-    section.finish();
-    interval
 }
 
 fn release_roots(root: &mut Section<'_, '_>) -> Vec<PathBuf> {

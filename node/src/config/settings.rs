@@ -28,8 +28,6 @@ pub struct Settings {
     pub log: LogSettings,
     /// Consensus.
     pub raft: RaftSettings,
-    /// From one round of gossip to the next.
-    pub gossip_interval: Duration,
     /// Directories below which a spec may put a release root.
     pub release_roots: Vec<PathBuf>,
 }

@@ -28,7 +28,7 @@ const MAX_MANIFEST_MESSAGE: usize = 16 << 20;
 
 /// All services.
 pub(crate) fn routes(context: &Context) -> Routes {
-    let releases = ReleaseServiceServer::new(release::Releases(context.clone()));
+    let releases = ReleaseServiceServer::new(release::Releases::new(context.clone()));
     Routes::new(ClusterServiceServer::new(cluster::Cluster(context.clone())))
         .add_service(NodeServiceServer::new(node::Nodes(context.clone())))
         .add_service(OperatorServiceServer::new(operator::Operators(context.clone())))

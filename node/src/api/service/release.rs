@@ -1,8 +1,8 @@
 //! Releases: the catalog, and the three parts of a push.
 
-use crate::api::context::Context;
+use crate::api::context::{Context, peer};
 use crate::api::control::ControlError;
-use crate::api::error::invalid;
+use crate::api::error::{invalid, unavailable};
 use crate::api::resolve;
 use crate::api::view;
 use crate::ids::Digest;
@@ -11,12 +11,25 @@ use crate::state::rejection::Rejection;
 use bytes::{Bytes, BytesMut};
 use relupd_proto::api::v1;
 use relupd_release::Manifest;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 /// No file of a release is larger: a file is held in memory until it is whole.
 const MAX_FILE: usize = 256 << 20;
 
-pub(crate) struct Releases(pub(crate) Context);
+/// Uploads at once on one node: each holds at most one file, so at most 1 GiB together.
+const MAX_UPLOADS: usize = 4;
+
+pub(crate) struct Releases {
+    context: Context,
+    uploads: Semaphore,
+}
+
+impl Releases {
+    pub(crate) fn new(context: Context) -> Self {
+        Self { context, uploads: Semaphore::new(MAX_UPLOADS) }
+    }
+}
 
 #[tonic::async_trait]
 impl v1::release_service_server::ReleaseService for Releases {
@@ -24,11 +37,11 @@ impl v1::release_service_server::ReleaseService for Releases {
         &self,
         request: Request<v1::CheckManifestRequest>,
     ) -> Result<Response<v1::CheckManifestResponse>, Status> {
-        self.0.admit(&request, Role::Operator)?;
+        self.context.admit(&request, Role::Operator)?;
         let bytes = request.into_inner().manifest;
-        refuse_other_content(&self.0, &bytes)?;
-        let asked = self.0.control().missing_files(&bytes).await;
-        let missing = asked.map_err(|error| self.0.status(&error))?;
+        refuse_other_content(&self.context, &bytes)?;
+        let asked = self.context.control().missing_files(&bytes).await;
+        let missing = asked.map_err(|error| self.context.status(&error))?;
         let missing = missing.iter().map(ToString::to_string).collect();
         Ok(Response::new(v1::CheckManifestResponse { missing }))
     }
@@ -37,16 +50,24 @@ impl v1::release_service_server::ReleaseService for Releases {
         &self,
         request: Request<Streaming<v1::UploadFilesRequest>>,
     ) -> Result<Response<v1::UploadFilesResponse>, Status> {
-        self.0.admit(&request, Role::Operator)?;
+        self.context.admit(&request, Role::Operator)?;
+        let peer = peer(&request)?;
+        let _permit = self.uploads.try_acquire().map_err(|_| {
+            unavailable(format!(
+                "{MAX_UPLOADS} uploads are under way on this node; push again when one of them is done"
+            ))
+        })?;
         let mut parts = request.into_inner();
         let mut assembly = Assembly::default();
         let mut received = v1::UploadFilesResponse::default();
         while let Some(part) = parts.message().await? {
             if let Some((digest, content)) = assembly.add(&part)? {
+                // A stream may be long, and its caller may have been revoked since it began.
+                self.context.admit_peer(&peer, Role::Operator)?;
                 received.files += 1;
                 received.bytes += content.len() as u64;
-                let put = self.0.control().put_file(digest, content).await;
-                put.map_err(|error| self.0.status(&error))?;
+                let put = self.context.control().put_file(digest, content).await;
+                put.map_err(|error| self.context.status(&error))?;
             }
         }
         assembly.finish()?;
@@ -57,10 +78,10 @@ impl v1::release_service_server::ReleaseService for Releases {
         &self,
         request: Request<v1::CommitPushRequest>,
     ) -> Result<Response<v1::CommitPushResponse>, Status> {
-        let actor = self.0.admit(&request, Role::Operator)?;
-        let committed = self.0.control().commit_push(actor, &request.into_inner().manifest).await;
-        let id = committed.map_err(|error| self.0.status(&error))?;
-        let state = self.0.local_state()?;
+        let actor = self.context.admit(&request, Role::Operator)?;
+        let committed = self.context.control().commit_push(actor, &request.into_inner().manifest).await;
+        let id = committed.map_err(|error| self.context.status(&error))?;
+        let state = self.context.local_state()?;
         let record = resolve::release(&state, id.name.as_str(), id.version.as_str())?;
         Ok(Response::new(v1::CommitPushResponse { release: Some(view::release::release(&state, record)) }))
     }
@@ -69,9 +90,9 @@ impl v1::release_service_server::ReleaseService for Releases {
         &self,
         request: Request<v1::ListReleasesRequest>,
     ) -> Result<Response<v1::ListReleasesResponse>, Status> {
-        self.0.admit(&request, Role::Viewer)?;
+        self.context.admit(&request, Role::Viewer)?;
         let name = request.into_inner().name;
-        let state = self.0.fresh_state().await?;
+        let state = self.context.fresh_state().await?;
         let wanted = state.releases.iter().filter(|(found, _)| name.is_empty() || found.as_str() == name);
         let records = wanted.flat_map(|(_, versions)| versions.values());
         let releases = records.map(|record| view::release::release(&state, record)).collect();
@@ -82,9 +103,9 @@ impl v1::release_service_server::ReleaseService for Releases {
         &self,
         request: Request<v1::GetReleaseRequest>,
     ) -> Result<Response<v1::GetReleaseResponse>, Status> {
-        self.0.admit(&request, Role::Viewer)?;
+        self.context.admit(&request, Role::Viewer)?;
         let request = request.into_inner();
-        let state = self.0.fresh_state().await?;
+        let state = self.context.fresh_state().await?;
         let record = resolve::release(&state, &request.name, &request.version)?;
         Ok(Response::new(v1::GetReleaseResponse { release: Some(view::release::release(&state, record)) }))
     }
