@@ -154,7 +154,7 @@ fn raft(root: &mut Section<'_, '_>) -> RaftSettings {
     let ticks = Duration::from_millis(5)..=Duration::from_secs(10);
     let settings = RaftSettings {
         tick: section.duration("tick", ticks, Duration::from_millis(50)),
-        heartbeat_ticks: section.integer("heartbeat_ticks", 1..=1000, 2),
+        heartbeat_ticks: section.integer("heartbeat_ticks", 1..=1000, 3),
         election_ticks: section.integer("election_ticks", 3..=10_000, 10),
         max_voters: section.integer("max_voters", 1..=7, 5),
         voter_replace_after: section.duration("voter_replace_after", POSITIVE, Duration::from_secs(600)),
@@ -166,7 +166,7 @@ fn raft(root: &mut Section<'_, '_>) -> RaftSettings {
         );
     }
     if settings.election_ticks <= settings.heartbeat_ticks {
-        section.reject("election_ticks", "must be greater than `heartbeat_ticks`; five times that is usual");
+        section.reject("election_ticks", "must be greater than `heartbeat_ticks`; three times that or more is usual");
     }
     section.finish();
     settings
