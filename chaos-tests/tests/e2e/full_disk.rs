@@ -13,7 +13,11 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(path: &Path, size: &str) -> Self {
         DirBuilder::new().recursive(true).mode(0o700).create(path).unwrap();
-        run(Command::new("mount").args(["-t", "tmpfs", "-o"]).arg(format!("size={size}")).arg("tmpfs").arg(path));
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o"])
+            .arg(format!("size={size}"))
+            .arg("tmpfs")
+            .arg(path));
         Self(path.to_owned())
     }
 

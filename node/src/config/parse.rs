@@ -166,7 +166,10 @@ fn raft(root: &mut Section<'_, '_>) -> RaftSettings {
         );
     }
     if settings.election_ticks <= settings.heartbeat_ticks {
-        section.reject("election_ticks", "must be greater than `heartbeat_ticks`; three times that or more is usual");
+        section.reject(
+            "election_ticks",
+            "must be greater than `heartbeat_ticks`; three times that or more is usual",
+        );
     }
     section.finish();
     settings

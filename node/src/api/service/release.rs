@@ -114,12 +114,12 @@ impl v1::release_service_server::ReleaseService for Releases {
         &self,
         request: Request<v1::DescribeReleaseRequest>,
     ) -> Result<Response<v1::DescribeReleaseResponse>, Status> {
-        self.0.admit(&request, Role::Viewer)?;
+        self.context.admit(&request, Role::Viewer)?;
         let request = request.into_inner();
-        let state = self.0.fresh_state().await?;
+        let state = self.context.fresh_state().await?;
         let record = resolve::release(&state, &request.name, &request.version)?;
-        let contents = self.0.control().contents(&record.id).await;
-        let contents = contents.map_err(|error| self.0.status(&error))?;
+        let contents = self.context.control().contents(&record.id).await;
+        let contents = contents.map_err(|error| self.context.status(&error))?;
         let description = Some(view::contents::description(&state, record, &contents));
         Ok(Response::new(v1::DescribeReleaseResponse { description }))
     }
