@@ -8,6 +8,7 @@ use erlang_support::archive;
 use relupd_release::Contents;
 use relupd_release::archive::{Archive, Limits, Sink, read};
 use relupd_release::contents::BinaryKind;
+use relupd_release::diff::{Change, ReleaseDiff, Side};
 use relupd_release::elf::Finding;
 use relupd_release::manifest::{Entry, MemberPath, Mode};
 use std::collections::BTreeMap;
@@ -33,12 +34,46 @@ fn open(version: &str) -> (Archive, Files) {
     (archive, files)
 }
 
+impl Files {
+    fn get(&self, entry: &Entry) -> io::Result<Vec<u8>> {
+        self.0.get(&entry.path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
 fn contents(version: &str) -> Contents {
     let (archive, files) = open(version);
-    Contents::read(&archive.manifest, |entry: &Entry| {
-        files.0.get(&entry.path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-    })
-    .unwrap()
+    Contents::read(&archive.manifest, |entry: &Entry| files.get(entry)).unwrap()
+}
+
+fn diff(from: &str, to: &str) -> ReleaseDiff {
+    let ((from, from_files), (to, to_files)) = (open(from), open(to));
+    let mut from = Side::open(&from.manifest, |entry: &Entry| from_files.get(entry)).unwrap();
+    let mut to = Side::open(&to.manifest, |entry: &Entry| to_files.get(entry)).unwrap();
+    ReleaseDiff::between(&mut from, &mut to).unwrap()
+}
+
+#[test]
+fn a_diff_says_what_the_relup_does_about_each_module() {
+    let up = diff("0.1.0", "0.2.0");
+    let applications: Vec<_> = up.applications.iter().map(|one| (one.name.as_str(), one.change())).collect();
+    assert_eq!(applications, [("shop", Change::Changed)]);
+    let module = |name: &str| up.modules.iter().find(|one| one.module == name).unwrap();
+    let counter = module("shop_counter");
+    assert_eq!(counter.change, Change::Changed);
+    assert_eq!(counter.relup, ["suspend", "load", "code_change", "resume"]);
+    assert!(up.modules.iter().all(|one| !one.relup.is_empty()), "{:#?}", up.modules);
+    assert_eq!(up.not_applied, Vec::<String>::new());
+
+    let down = diff("0.2.0", "0.1.0");
+    assert_eq!(down.modules.len(), up.modules.len());
+    assert!(down.script.is_some(), "the relup of the version that is left leads down");
+}
+
+#[test]
+fn a_diff_without_a_relup_says_that_nothing_is_applied() {
+    let diff = diff("0.2.0", "0.4.0");
+    assert_eq!(diff.script, None);
+    assert!(diff.not_applied[0].contains("no relup leads from 0.2.0 to 0.4.0"), "{:?}", diff.not_applied);
 }
 
 #[test]

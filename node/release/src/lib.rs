@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod beam;
 pub mod contents;
+pub mod diff;
 pub mod digest;
 pub mod elf;
 pub mod info;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use relupd_release::Contents;
+use relupd_release::diff::ReleaseDiff;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -74,6 +75,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// What is in a release, from its files; those that are not here are fetched.
     async fn contents(&self, release: &ReleaseId) -> Result<Contents, ControlError>;
+
+    /// What changes from one release to another.
+    async fn diff(&self, from: &ReleaseId, to: &ReleaseId) -> Result<ReleaseDiff, ControlError>;
 
     /// Registers the release, whose files are all here.
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError>;

@@ -74,6 +74,21 @@ pub(crate) fn release<'s>(
     }
 }
 
+/// Two versions of one release. A name found by one version is that of both.
+pub(crate) fn two_releases<'s>(
+    state: &'s ClusterState,
+    name: &str,
+    [one, other]: [&str; 2],
+) -> Result<[&'s ReleaseRecord; 2], Status> {
+    let first = release(state, name, one);
+    let name = match &first {
+        Ok(found) => found.id.name.as_str(),
+        Err(_) => name,
+    };
+    let second = release(state, name, other)?;
+    Ok([release(state, second.id.name.as_str(), one)?, second])
+}
+
 /// The rollout to read: by id, by app, or the one that a person most likely means.
 pub(crate) fn rollout<'s>(state: &'s ClusterState, text: &str) -> Result<&'s Rollout, Status> {
     let running = running_rollout(state, text)?;

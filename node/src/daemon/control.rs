@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use relupd_release::Contents;
+use relupd_release::diff::ReleaseDiff;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,6 +194,10 @@ impl ControlPlane for Control {
 
     async fn contents(&self, release: &ReleaseId) -> Result<Contents, ControlError> {
         self.member()?.releases.contents(release).await
+    }
+
+    async fn diff(&self, from: &ReleaseId, to: &ReleaseId) -> Result<ReleaseDiff, ControlError> {
+        self.member()?.releases.diff(from, to).await
     }
 
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError> {

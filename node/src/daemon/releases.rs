@@ -10,6 +10,7 @@ use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::store::{Store, StoreError, StorePeers, fetch};
 use bytes::Bytes;
 use relupd_release::Contents;
+use relupd_release::diff::{ReleaseDiff, Side};
 use relupd_release::info::{ReleaseError, ReleaseInfo};
 use relupd_release::manifest::{Entry, EntryKind, Manifest};
 use std::path::PathBuf;
@@ -87,20 +88,37 @@ impl Releases {
         self.look_into(manifest, |manifest, read| Contents::read(manifest, read)).await
     }
 
-    /// Runs `look` where it may block, with a way to read the files of the manifest from the store.
-    async fn look_into<T: Send + 'static>(
-        &self,
-        manifest: Manifest,
-        look: impl FnOnce(&Manifest, &mut ReadEntry) -> Result<T, ReleaseError> + Send + 'static,
-    ) -> Result<T, ControlError> {
+    /// What changes from one release to another, both fetched from whoever has them.
+    pub(crate) async fn diff(&self, from: &ReleaseId, to: &ReleaseId) -> Result<ReleaseDiff, ControlError> {
+        let from = self.fetched(from).await.map_err(ControlError::Unavailable)?;
+        let to = self.fetched(to).await.map_err(ControlError::Unavailable)?;
+        let mut read = self.reader();
+        self.look_into(to, move |to, read_to| {
+            let mut from = Side::open(&from, &mut read)?;
+            ReleaseDiff::between(&mut from, &mut Side::open(to, read_to)?)
+        })
+        .await
+    }
+
+    /// Reads files from the store, where that may block.
+    fn reader(&self) -> impl FnMut(&Entry) -> std::io::Result<Vec<u8>> + Send + 'static {
         let (store, runtime) = (self.store.clone(), tokio::runtime::Handle::current());
-        let mut read = move |entry: &Entry| match entry.kind {
+        move |entry: &Entry| match entry.kind {
             EntryKind::File { digest, .. } => runtime
                 .block_on(store.read(digest))
                 .map(|bytes| bytes.to_vec())
                 .map_err(std::io::Error::other),
             EntryKind::Symlink { .. } | EntryKind::Directory => Err(std::io::ErrorKind::InvalidInput.into()),
-        };
+        }
+    }
+
+    /// Runs `look` where it may block, with a way to read the files of the manifest.
+    async fn look_into<T: Send + 'static>(
+        &self,
+        manifest: Manifest,
+        look: impl FnOnce(&Manifest, &mut ReadEntry) -> Result<T, ReleaseError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let mut read = self.reader();
         let looked = tokio::task::spawn_blocking(move || look(&manifest, &mut read)).await;
         looked
             .map_err(|source| ControlError::Internal {

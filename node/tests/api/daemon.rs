@@ -15,6 +15,7 @@ use relupd::state::ClusterState;
 use relupd::state::command::{Actor, Applied, Command, Entry};
 use relupd::state::release::ReleaseId;
 use relupd_release::Contents;
+use relupd_release::diff::ReleaseDiff;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -156,6 +157,10 @@ impl ControlPlane for FakeDaemon {
     }
 
     async fn contents(&self, _: &ReleaseId) -> Result<Contents, ControlError> {
+        Err(ControlError::Unavailable("no files are kept here".to_owned()))
+    }
+
+    async fn diff(&self, _: &ReleaseId, _: &ReleaseId) -> Result<ReleaseDiff, ControlError> {
         Err(ControlError::Unavailable("no files are kept here".to_owned()))
     }
 

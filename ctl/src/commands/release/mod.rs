@@ -1,5 +1,6 @@
 //! `relupctl release`.
 
+mod diff;
 mod push;
 mod show;
 
@@ -32,6 +33,16 @@ pub(crate) enum Command {
         #[arg(long)]
         name: Option<String>,
     },
+    /// What changes from one release to another, and what of it a hot upgrade does not apply
+    Diff {
+        /// The version to come from
+        from: String,
+        /// The version to go to
+        to: String,
+        /// Their name, where several releases have these versions
+        #[arg(long)]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +59,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
             let list = answer(session.releases().list_releases(request).await)?;
             session.format.print(&list.releases, |all| releases_table(all, clock::now()))?;
         }
+        Command::Diff { from, to, name } => diff::diff(session, name, from, to).await?,
         Command::Show { version, name } => show::show(session, name, version).await?,
     }
     Ok(Exit::Done)

@@ -110,14 +110,18 @@ impl<'b> Reader<'b> {
         String::from_utf8(self.take(length)?.to_vec()).ok()
     }
 
-    /// Little endian behind its sign; what needs more than 127 bits is nowhere in a module's description.
+    /// Little endian behind its sign. The checksum in every module's attributes may need all of 128 bits
+    /// and more than a number here can hold; nobody calculates with it, so its digits do.
     fn big(&mut self, length: usize) -> Option<Term> {
         let negative = self.byte()? != 0;
         let digits = self.take(length)?;
         let value = digits
             .iter()
             .rev()
-            .try_fold(0i128, |value, &digit| value.checked_mul(256)?.checked_add(digit.into()))?;
-        Some(Term::Integer(if negative { -value } else { value }))
+            .try_fold(0i128, |value, &digit| value.checked_mul(256)?.checked_add(digit.into()));
+        Some(match value {
+            Some(value) => Term::Integer(if negative { -value } else { value }),
+            None => Term::Binary(digits.to_vec()),
+        })
     }
 }

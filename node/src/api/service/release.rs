@@ -123,6 +123,18 @@ impl v1::release_service_server::ReleaseService for Releases {
         let description = Some(view::contents::description(&state, record, &contents));
         Ok(Response::new(v1::DescribeReleaseResponse { description }))
     }
+
+    async fn diff_releases(
+        &self,
+        request: Request<v1::DiffReleasesRequest>,
+    ) -> Result<Response<v1::DiffReleasesResponse>, Status> {
+        self.0.admit(&request, Role::Viewer)?;
+        let request = request.into_inner();
+        let state = self.0.fresh_state().await?;
+        let [from, to] = resolve::two_releases(&state, &request.name, [&request.from, &request.to])?;
+        let diff = self.0.control().diff(&from.id, &to.id).await.map_err(|error| self.0.status(&error))?;
+        Ok(Response::new(v1::DiffReleasesResponse { diff: Some(view::diff::diff(&to.id.name, &diff)) }))
+    }
 }
 
 /// Refuses another build under a version that is there before anything of it is sent. What is no

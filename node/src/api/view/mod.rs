@@ -4,6 +4,7 @@
 pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod contents;
+pub(crate) mod diff;
 pub(crate) mod event;
 pub(crate) mod node;
 pub(crate) mod operator;
