@@ -128,11 +128,11 @@ impl v1::release_service_server::ReleaseService for Releases {
         &self,
         request: Request<v1::DiffReleasesRequest>,
     ) -> Result<Response<v1::DiffReleasesResponse>, Status> {
-        self.0.admit(&request, Role::Viewer)?;
+        self.context.admit(&request, Role::Viewer)?;
         let request = request.into_inner();
-        let state = self.0.fresh_state().await?;
+        let state = self.context.fresh_state().await?;
         let [from, to] = resolve::two_releases(&state, &request.name, [&request.from, &request.to])?;
-        let diff = self.0.control().diff(&from.id, &to.id).await.map_err(|error| self.0.status(&error))?;
+        let diff = self.context.control().diff(&from.id, &to.id).await.map_err(|error| self.context.status(&error))?;
         Ok(Response::new(v1::DiffReleasesResponse { diff: Some(view::diff::diff(&to.id.name, &diff)) }))
     }
 }
