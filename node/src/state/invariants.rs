@@ -2,7 +2,9 @@
 
 use crate::ids::RolloutId;
 use crate::state::ClusterState;
-use crate::state::rollout::{Phase, Rollout, Step};
+use crate::state::app::{Assignment, Order};
+use crate::state::rollout::{Phase, Rollout, Stage, Step};
+use std::collections::BTreeSet;
 
 /// A promise that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ impl ClusterState {
     pub fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         self.at_most_one_rollout_is_on_its_way_per_app(&mut found);
+        self.orders_that_nobody_has_begun_end_with_a_halt(&mut found);
+        self.every_order_has_a_number_of_its_own(&mut found);
         for rollout in self.rollouts.values() {
             no_more_than_max_in_flight_are_at_work(rollout, &mut found);
             terminal_means_settled(rollout, &mut found);
@@ -26,6 +30,34 @@ impl ClusterState {
             only_touched_nodes_go_back(rollout, &mut found);
         }
         found
+    }
+
+    /// S3: what is left of the way forward after a halt is what may have been begun.
+    fn orders_that_nobody_has_begun_end_with_a_halt(&self, found: &mut Vec<Violation>) {
+        for app in self.apps.values() {
+            for (node, instance) in &app.instances {
+                let Some(order) = &instance.assignment else { continue };
+                let Some(rollout) = self.rollouts.get(&order.rollout) else { continue };
+                let step = rollout.nodes.get(node).map(|progress| &progress.step);
+                if has_halted(&rollout.phase) && step.is_some_and(|step| is_not_begun(order, step)) {
+                    let detail = format!("{}: node {node} still has to {:?}", rollout.id, order.order);
+                    found.push(Violation { promise: "S3", detail });
+                }
+            }
+        }
+    }
+
+    /// S4: the newest order can be told from all others.
+    fn every_order_has_a_number_of_its_own(&self, found: &mut Vec<Violation>) {
+        let mut numbers = BTreeSet::new();
+        let instances = self.apps.values().flat_map(|app| app.instances.values());
+        for order in instances.filter_map(|instance| instance.assignment.as_ref()) {
+            let number = order.generation;
+            if !numbers.insert(number) || number.0 >= self.next.generation {
+                let detail = format!("{number} was given twice, or is still to be given");
+                found.push(Violation { promise: "S4", detail });
+            }
+        }
     }
 
     fn at_most_one_rollout_is_on_its_way_per_app(&self, found: &mut Vec<Violation>) {
@@ -41,6 +73,30 @@ impl ClusterState {
                 found.push(Violation { promise: "S1", detail });
             }
         }
+    }
+}
+
+const fn has_halted(phase: &Phase) -> bool {
+    match phase {
+        Phase::Halted { .. }
+        | Phase::Reverting { .. }
+        | Phase::Reverted { .. }
+        | Phase::Held { .. }
+        | Phase::NeedsOperator { reason: Some(_), .. } => true,
+        Phase::Preparing
+        | Phase::Rolling
+        | Phase::Committing { .. }
+        | Phase::Completed
+        | Phase::Refused { .. }
+        | Phase::NeedsOperator { reason: None, .. } => false,
+    }
+}
+
+const fn is_not_begun(order: &Assignment, step: &Step) -> bool {
+    match order.order {
+        Order::Prepare => true,
+        Order::Upgrade => matches!(step, Step::Upgrading { stage: Stage::Assigned, .. }),
+        Order::Drain | Order::Commit | Order::Revert => false,
     }
 }
 

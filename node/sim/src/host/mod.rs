@@ -19,7 +19,7 @@ mod world;
 pub use accident::Accident;
 pub use health::Monitor;
 pub use release::{Boot, Catalog, CodeChange, Release, ReleaseOdds, Traits, Vitality};
-pub use truth::Truth;
+pub use truth::{ProcessTruth, Truth, VmTruth};
 
 use crate::random::Random;
 use disk::{Book, Paper};
@@ -192,6 +192,11 @@ impl Host {
     /// How things are. For promises, never for daemons.
     pub fn truth(&self) -> Truth {
         Truth::of(&self.world.borrow())
+    }
+
+    /// Whether it does not run, by relupd's doing: part of the truth, asked after every event.
+    pub fn is_down_by_us(&self) -> bool {
+        self.world.borrow().down_by_us
     }
 
     fn to(&mut self, now: Duration) {

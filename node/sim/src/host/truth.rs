@@ -9,6 +9,8 @@ use relupd::ids::{BootNonce, ReleaseVersion};
 pub struct Truth {
     /// What `start_erl.data` says; `None` also where it says nothing that can be read.
     pub permanent: Option<ReleaseVersion>,
+    /// Somebody tore `start_erl.data`.
+    pub pointer_torn: bool,
     /// RELEASES, `start_erl.data` and script agree.
     pub pointers_agree: bool,
     pub process: ProcessTruth,
@@ -57,6 +59,7 @@ impl Truth {
                 Paper::Whole(version) => Some(version.clone()),
                 Paper::Absent | Paper::Torn => None,
             },
+            pointer_torn: world.disk.pointer == Paper::Torn,
             pointers_agree: world.disk.agrees(),
             process,
             down_by_us: world.down_by_us,

@@ -1,1 +1,44 @@
-//! The promises S1 to S12, each a function that is named as a sentence.
+//! The promises S1 to S12 as checks. Each is a function named as the sentence that it proves, over plain
+//! data: replicated states, the ground truth of hosts, and what was noted of the past. `Auditor` holds
+//! the past and asks each of them at the moment at which it can be broken.
+
+mod acknowledged;
+mod audit;
+mod in_flight;
+mod log;
+mod mixed;
+mod newest_order;
+mod one_way;
+mod outsiders;
+mod permanent;
+mod settled;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+pub use audit::Auditor;
+pub use newest_order::{Deed, Effect, Warrant};
+pub use outsiders::{Contact, a_revoked_peer_changes_nothing_and_learns_nothing};
+pub use relupd::state::invariants::Violation;
+
+use crate::host::Truth;
+use relupd::ids::{AppName, NodeId};
+
+/// The hosts, as they are.
+pub trait Hosts {
+    /// One app on one host; `None` where the host is gone for good.
+    fn truth(&self, node: NodeId, app: &AppName) -> Option<Truth>;
+
+    /// Whether the app does not run there, by relupd's doing. Asked after every event, so apart.
+    fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
+        self.truth(node, app).is_some_and(|truth| truth.down_by_us)
+    }
+
+    /// Whether the node could not be reached by everybody all the time since the rollout began, so that
+    /// a leader may rightly have ordered it back without counting it.
+    fn was_out_of_reach(&self, node: NodeId) -> bool;
+}
+
+fn broken(promise: &'static str, detail: String) -> Violation {
+    Violation { promise, detail }
+}

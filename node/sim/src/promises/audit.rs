@@ -1,0 +1,207 @@
+//! Holds what was noted of the past, and asks each promise when it can be broken.
+
+use super::acknowledged::{
+    Acknowledged, a_command_takes_effect_once, a_read_sees_everything_committed_before_it,
+};
+use super::in_flight::no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing;
+use super::log::Log;
+use super::mixed::a_mix_of_two_versions_is_known_and_repaired;
+use super::newest_order::{
+    Deed, Effect, Orders, a_version_changes_only_by_the_newest_order_after_a_linearizable_read,
+};
+use super::one_way::{a_way_back_is_never_turned_round, nothing_forward_is_ordered_after_a_halt};
+use super::permanent::{Judged, nothing_is_permanent_before_its_verdict_and_the_decision};
+use super::settled::terminal_means_settled_on_the_hosts;
+use super::terminal::every_rollout_has_ended;
+use super::{Hosts, Violation, broken};
+use crate::host::{Cause, Change, OperationId, What};
+use relupd::ids::{AppName, CommandId, NodeId, ReleaseVersion};
+use relupd::state::command::Entry;
+use relupd::state::{ClusterState, Outcome};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What was noted, and what was found broken.
+#[derive(Debug)]
+pub struct Auditor {
+    log: Log,
+    acknowledged: Acknowledged,
+    orders: Orders,
+    judged: Judged,
+    effects: BTreeMap<(NodeId, AppName, OperationId), Effect>,
+    /// The state as far as anybody has applied it.
+    newest: Option<Arc<ClusterState>>,
+    /// The whole state is compared at every so many indices.
+    digest_every: u64,
+    found: Vec<Violation>,
+}
+
+impl Auditor {
+    #[must_use]
+    pub fn new(digest_every: u64) -> Self {
+        Self {
+            log: Log::default(),
+            acknowledged: Acknowledged::default(),
+            orders: Orders::default(),
+            judged: Judged::default(),
+            effects: BTreeMap::new(),
+            newest: None,
+            digest_every: digest_every.max(1),
+            found: Vec::new(),
+        }
+    }
+
+    /// What was found broken since the last call.
+    pub fn take_violations(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.found)
+    }
+
+    /// The newest index that anybody has applied: what a read that is asked for now must see.
+    #[must_use]
+    pub fn newest_index(&self) -> u64 {
+        self.log.newest()
+    }
+
+    /// The newest state that anybody has applied.
+    #[must_use]
+    pub fn newest_state(&self) -> Option<&Arc<ClusterState>> {
+        self.newest.as_ref()
+    }
+
+    /// A node has applied an entry (`None` is one without a command, e.g. a leader's first), and `state`
+    /// is what it holds now.
+    pub fn applied(
+        &mut self,
+        at: Duration,
+        node: NodeId,
+        index: u64,
+        entry: Option<(&Entry, &Outcome)>,
+        state: &Arc<ClusterState>,
+        hosts: &dyn Hosts,
+    ) {
+        let is_new = self.log.is_new(index);
+        let command = entry.map(|(entry, _)| entry.id);
+        let again = command.is_some_and(|command| self.log.index_of(command).is_some());
+        let outcome = entry.map(|(_, outcome)| outcome);
+        let same =
+            self.log.every_node_applies_the_same_entry_with_the_same_outcome(node, index, command, outcome);
+        self.found.extend(same);
+        if index.is_multiple_of(self.digest_every) {
+            self.compare(node, index, state);
+        }
+        if !is_new {
+            return;
+        }
+        let before = self.newest.replace(Arc::clone(state));
+        if let (true, Some(before), Some(command)) = (again, &before, command) {
+            self.found.extend(a_command_takes_effect_once(command, before, state));
+        }
+        self.note(at, state);
+        self.found.extend(state.violations());
+        if let Some(before) = before {
+            self.found.extend(nothing_forward_is_ordered_after_a_halt(&before, state));
+            self.found.extend(a_way_back_is_never_turned_round(&before, state));
+            self.found.extend(terminal_means_settled_on_the_hosts(&before, state, hosts));
+        }
+    }
+
+    fn note(&mut self, at: Duration, state: &ClusterState) {
+        for (name, app) in &state.apps {
+            for (node, instance) in &app.instances {
+                let newest = instance.assignment.as_ref().map(|order| order.generation);
+                self.orders.note(at, name, *node, newest);
+            }
+        }
+        for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
+            self.judged.note(rollout);
+        }
+    }
+
+    /// Compares the whole state that a node holds at an index: after it took over a snapshot, at the end.
+    pub fn compare(&mut self, node: NodeId, index: u64, state: &ClusterState) {
+        let same = self.log.every_node_holds_the_same_state_at_an_index(node, index, state.digest());
+        self.found.extend(same);
+    }
+
+    /// A proposer was told an outcome.
+    pub fn answered(&mut self, command: CommandId, outcome: &Outcome) {
+        self.found.extend(self.acknowledged.an_answer_is_what_was_applied(command, outcome, &self.log));
+    }
+
+    /// A linearizable read has returned.
+    pub fn read(&mut self, node: NodeId, applied: u64, newest_when_asked: u64) {
+        self.found.extend(a_read_sees_everything_committed_before_it(node, applied, newest_when_asked));
+    }
+
+    /// An agent begins an effect, which its host carries out as this operation.
+    pub fn begins(&mut self, operation: OperationId, effect: Effect) {
+        let orders = &self.orders;
+        self.found
+            .extend(a_version_changes_only_by_the_newest_order_after_a_linearizable_read(&effect, orders));
+        self.effects.insert((effect.node, effect.app.clone(), operation), effect);
+    }
+
+    /// A version changed on a host.
+    pub fn changed(&mut self, node: NodeId, app: &AppName, change: &Change) {
+        let (to, is_pointer) = match &change.what {
+            What::Runs { to, .. } => (to.as_ref(), false),
+            What::Permanent { to, .. } => (to.as_ref(), true),
+        };
+        if let Cause::Operation(operation) = change.cause {
+            let effect = self.effects.get(&(node, app.clone(), operation));
+            self.found.extend(a_change_is_what_its_effect_was_for(node, to, change, effect));
+        }
+        if let (true, Some(to), Some(state)) = (is_pointer, to, &self.newest) {
+            let judged = &self.judged;
+            self.found.extend(nothing_is_permanent_before_its_verdict_and_the_decision(
+                node, app, to, state, judged,
+            ));
+        }
+    }
+
+    /// After every event.
+    pub fn after_event(&mut self, hosts: &dyn Hosts) {
+        if let Some(state) = &self.newest {
+            self.found.extend(no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing(state, hosts));
+        }
+    }
+
+    /// At the end of the liveness phase; `nodes` are those that live, with what each has applied.
+    pub fn at_the_end(&mut self, nodes: &[(NodeId, u64, Arc<ClusterState>)], hosts: &dyn Hosts) {
+        for (node, applied, state) in nodes {
+            self.compare(*node, *applied, state);
+        }
+        if let Some((node, applied, state)) = nodes.iter().max_by_key(|(_, applied, _)| *applied) {
+            self.found.extend(self.acknowledged.nothing_acknowledged_is_lost(*node, *applied, &self.log));
+            self.found.extend(every_rollout_has_ended(state));
+            self.found.extend(a_mix_of_two_versions_is_known_and_repaired(state, hosts));
+        }
+    }
+}
+
+/// S4: what changes on a host is what the effect was about, and not something else beside it.
+fn a_change_is_what_its_effect_was_for(
+    node: NodeId,
+    to: Option<&ReleaseVersion>,
+    change: &Change,
+    effect: Option<&Effect>,
+) -> Option<Violation> {
+    let why = match effect {
+        None => "by no effect".to_owned(),
+        Some(effect) => {
+            let meant = match &effect.deed {
+                Deed::Install { to: meant } | Deed::Commit { to: meant } => to == Some(meant),
+                Deed::RollBack { from } => to == from.as_ref(),
+                Deed::Repair { decided: Some(decided) } => to == Some(decided),
+                // What is started is what the pointers say; that is judged where they move.
+                Deed::Repair { decided: None } | Deed::Start | Deed::Stop => true,
+            };
+            if meant {
+                return None;
+            }
+            format!("by {:?}", effect.deed)
+        }
+    };
+    Some(broken("S4", format!("node {node}: {:?} {why}", change.what)))
+}
