@@ -2,7 +2,23 @@
 //! `state::apply`, `rollout::step`, `agent::decide` and `health::verdict`, in virtual time, under
 //! faults of network, disks, clocks, hosts and operators. Same seed, same trace, on every machine.
 
+pub mod clock;
+pub mod coverage;
+pub mod daemon;
+pub mod deeds;
+pub mod disk;
+pub mod genesis;
 pub mod host;
+pub mod machine;
+pub mod names;
+pub mod network;
+pub mod node;
+pub mod operator;
 pub mod promises;
 pub mod random;
 pub mod reached;
+pub mod run;
+pub mod schedule;
+pub mod trace;
+pub mod witness;
+pub mod world;

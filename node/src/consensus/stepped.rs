@@ -68,6 +68,15 @@ impl<O> Attempt<O> {
         Self { id: None, forward: None, progress: Progress::Known(Some(how)) }
     }
 
+    /// How it ended, where it ended before it began.
+    #[must_use]
+    pub const fn peek(&self) -> Option<&Ended<O>> {
+        match &self.progress {
+            Progress::Known(how) => how.as_ref(),
+            Progress::Watched(_) => None,
+        }
+    }
+
     /// How it ended, once, as soon as that is known.
     pub fn poll(&mut self) -> Option<Ended<O>> {
         match &mut self.progress {

@@ -132,7 +132,12 @@ impl v1::release_service_server::ReleaseService for Releases {
         let request = request.into_inner();
         let state = self.context.fresh_state().await?;
         let [from, to] = resolve::two_releases(&state, &request.name, [&request.from, &request.to])?;
-        let diff = self.context.control().diff(&from.id, &to.id).await.map_err(|error| self.context.status(&error))?;
+        let diff = self
+            .context
+            .control()
+            .diff(&from.id, &to.id)
+            .await
+            .map_err(|error| self.context.status(&error))?;
         Ok(Response::new(v1::DiffReleasesResponse { diff: Some(view::diff::diff(&to.id.name, &diff)) }))
     }
 }

@@ -1,0 +1,414 @@
+//! A daemon: a raft member, an agent for each app, the leader's work, and the calls between them. It is
+//! all in memory: what is dropped with it was never on a disk.
+
+pub mod agent;
+pub mod calls;
+pub mod context;
+pub mod leader;
+
+use crate::clock::{Clock, Process};
+use crate::coverage::Coverage;
+use crate::disk::SimulatedDisk;
+use crate::host::{self, Host, OperationId};
+use crate::machine::{Record, Recorded};
+use crate::random::Random;
+use crate::trace::Trace;
+use agent::Agent;
+use bytes::Bytes;
+use calls::{Answer, CallId, Caller, Calls};
+use context::{Contact, Context, Drawer};
+use leader::{Keeper, Reconciler};
+use raft::eraftpb::Message;
+use relupd::agent::decide::Action;
+use relupd::clock::Monotonic;
+use relupd::consensus::stepped::Stepped;
+use relupd::consensus::voters::VoterSettings;
+use relupd::consensus::{Options, Storage};
+use relupd::daemon::contact;
+use relupd::ids::{AppName, ClusterId, NodeId, RaftId};
+use relupd::state::command::{Actor, Command};
+use relupd::state::{ClusterState, Outcome};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// The real member with the recorded state machine.
+pub type Core = Stepped<Recorded>;
+
+/// What a daemon does to the world outside its host.
+#[derive(Debug)]
+pub enum Effect {
+    /// A raft message, after so long.
+    Message { message: Message, after: Duration },
+    /// A request to the leader; the answer comes to `Daemon::replied`.
+    Forward { to: RaftId, request: Bytes, call: CallId, number: u32 },
+    /// An operator's command was answered.
+    Operator { client: u64, answer: Result<Outcome, ()> },
+    /// An operator's linearizable read was answered.
+    OperatorRead { client: u64, holds: bool },
+    /// The driver began to do something.
+    Began { app: AppName, operation: OperationId, action: Action },
+}
+
+/// What stays the same for all daemons of a simulation.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub cluster: ClusterId,
+    pub options: Options,
+    pub voters: VoterSettings,
+    /// For election timeouts.
+    pub seed: u64,
+}
+
+/// What of a host its daemon works with.
+pub struct Ground<'a> {
+    pub clock: &'a Clock,
+    pub drawer: &'a mut Drawer,
+    pub hosts: &'a mut BTreeMap<AppName, Host>,
+    pub host_boot: &'a String,
+    pub alone: bool,
+    pub coverage: &'a mut Coverage,
+    pub trace: &'a mut Trace,
+}
+
+/// The daemon is gone.
+#[derive(Debug)]
+pub struct Died(pub String);
+
+pub struct Daemon {
+    pub me: NodeId,
+    place: usize,
+    setting: Setting,
+    core: Core,
+    disk: SimulatedDisk,
+    outbox: Receiver<(Duration, Message)>,
+    pub records: Receiver<Record>,
+    process: Process,
+    /// Tells this start of the daemon from earlier ones.
+    boot: u64,
+    next_tick: Monotonic,
+    calls: Calls,
+    agents: BTreeMap<AppName, Agent>,
+    reconciler: Reconciler,
+    keeper: Keeper,
+    contact: Contact,
+    contact_call: Option<CallId>,
+    contact_at: Monotonic,
+    random: Random,
+    placed_for: Option<Arc<ClusterState>>,
+    pub effects: Vec<Effect>,
+}
+
+impl Daemon {
+    /// Starts from what the disk holds.
+    pub fn start(
+        me: NodeId,
+        place: usize,
+        setting: Setting,
+        disk: SimulatedDisk,
+        random: Random,
+        now: Duration,
+        ground: &Ground<'_>,
+    ) -> Result<Self, Died> {
+        let died = |error: &dyn std::fmt::Display| Died(error.to_string());
+        let storage =
+            Storage::open_on(Box::new(disk.clone()), setting.cluster, me).map_err(|error| died(&error))?;
+        let (records_in, records) = channel();
+        let machine = Recorded::new(ClusterState::awaited(setting.cluster), records_in);
+        let (messages, outbox) = channel();
+        let stamp = disk.clone();
+        let send = Box::new(move |message| {
+            // Without a world there is nobody to send to.
+            let _ = messages.send((stamp.platter().spent, message));
+        });
+        let mut random = random;
+        let life = random.next_u64();
+        let options = setting.options.clone();
+        let core = Stepped::new(storage, machine, send, options, life).map_err(|error| died(&error))?;
+        let process = Process::start(ground.clock, now);
+        let begin = process.monotonic(ground.clock, now);
+        let mut daemon = Self {
+            me,
+            place,
+            core,
+            disk,
+            outbox,
+            records,
+            process,
+            boot: life,
+            // Hosts do not tick together.
+            next_tick: begin + Duration::from_micros(random.below(setting.options.tick.as_micros() as u64)),
+            setting,
+            calls: Calls::default(),
+            agents: BTreeMap::new(),
+            reconciler: Reconciler::default(),
+            keeper: Keeper::default(),
+            contact: Contact { last: begin },
+            contact_call: None,
+            contact_at: begin,
+            random,
+            placed_for: None,
+            effects: Vec::new(),
+        };
+        daemon.core.begin(begin).map_err(|error| died(&error))?;
+        Ok(daemon)
+    }
+
+    pub fn state(&self) -> Arc<ClusterState> {
+        self.core.view()
+    }
+
+    pub fn status(&self) -> relupd::consensus::Status {
+        self.core.status()
+    }
+
+    pub fn boot(&self) -> u64 {
+        self.boot
+    }
+
+    pub fn leads(&self) -> bool {
+        self.core.leadership().is_self
+    }
+
+    pub fn reconciler(&self) -> &Reconciler {
+        &self.reconciler
+    }
+
+    pub fn agent(&self, app: &AppName) -> Option<&Agent> {
+        self.agents.get(app)
+    }
+
+    pub fn receive(&mut self, message: Message, now: Monotonic) {
+        self.core.receive(message, now);
+    }
+
+    pub fn serve(&mut self, request: Bytes, now: Monotonic) -> Bytes {
+        self.core.serve(request, now)
+    }
+
+    pub fn replied(&mut self, call: CallId, number: u32, reply: Option<Bytes>, now: Monotonic) {
+        self.calls.replied(&mut self.core, call, number, reply, now);
+    }
+
+    pub fn monotonic(&self, clock: &Clock, now: Duration) -> Monotonic {
+        self.process.monotonic(clock, now)
+    }
+
+    /// An operator's client connects to this daemon.
+    pub fn operate(&mut self, client: u64, command: Command, now: Duration, ground: &mut Ground<'_>) {
+        let (mut context, _) = self.context(now, ground);
+        let actor = Actor::Operator(format!("operator-{client}"));
+        context.propose_as(Caller::Operator(client), actor, command);
+    }
+
+    /// An operator's client wants to see everything that was acknowledged.
+    pub fn operator_reads(&mut self, client: u64, now: Duration, ground: &mut Ground<'_>) {
+        let (mut context, _) = self.context(now, ground);
+        context.read(Caller::Operator(client));
+    }
+
+    /// Does everything that can be done at this moment.
+    pub fn settle(&mut self, now: Duration, ground: &mut Ground<'_>) -> Result<(), Died> {
+        let local = self.monotonic(ground.clock, now);
+        let died = |error: relupd::consensus::MemberError| Died(format!("{error}"));
+        if local >= self.next_tick {
+            // As the daemon: whoever was not scheduled for a while makes up for one tick, not for all.
+            self.next_tick = local + self.setting.options.tick;
+            let timeout = self.election_timeout(local);
+            self.core.tick(timeout, local).map_err(died)?;
+        }
+        self.hear_hosts(now, ground);
+        for _ in 0..1000 {
+            self.core.work_off(local).map_err(died)?;
+            self.collect();
+            if !self.round(now, ground) {
+                break;
+            }
+        }
+        self.core.work_off(local).map_err(died)?;
+        self.collect();
+        Ok(())
+    }
+
+    /// Asks every part once; whether any of them was answered.
+    fn round(&mut self, now: Duration, ground: &mut Ground<'_>) -> bool {
+        let local = self.monotonic(ground.clock, now);
+        let answers = self.calls.step(&mut self.core, local, self.setting.options.tick, &mut self.effects);
+        let state = self.core.view();
+        self.place_agents(&state, now, ground);
+        let any = !answers.is_empty();
+        for (id, caller, answer) in answers {
+            self.dispatch(id, caller, answer, &state, now, ground);
+        }
+        let (mut context, parts) = self.context(now, ground);
+        for agent in parts.agents.values_mut() {
+            agent.step(&state, &mut context);
+        }
+        parts.reconciler.step(&state, &mut context);
+        parts.keeper.step(&state, parts.voters, &mut context);
+        if parts.contact_call.is_none() && local >= *parts.contact_at {
+            *parts.contact_call = Some(context.read(Caller::Contact));
+        }
+        // Whatever was asked in this round is answered in the next one at the earliest.
+        any || self.calls.next_due().is_some_and(|due| due <= local)
+    }
+
+    fn dispatch(
+        &mut self,
+        id: CallId,
+        caller: Caller,
+        answer: Answer,
+        state: &Arc<ClusterState>,
+        now: Duration,
+        ground: &mut Ground<'_>,
+    ) {
+        let me = self.me;
+        let (mut context, parts) = self.context(now, ground);
+        match caller {
+            Caller::Agent(app) => {
+                if let Some(agent) = parts.agents.get_mut(&app) {
+                    agent.answered(id, answer, state, &mut context);
+                }
+            }
+            Caller::Telling => {}
+            Caller::Reconciler => parts.reconciler.answered(id, answer, &mut context),
+            Caller::Keeper => parts.keeper.answered(id),
+            Caller::Contact => {
+                if let Answer::Read { asked } = answer {
+                    context.contact.proved(asked);
+                }
+                *parts.contact_call = None;
+                *parts.contact_at = context.now + contact::pause(state, me);
+            }
+            Caller::Operator(client) => match answer {
+                Answer::Command(outcome) => {
+                    context.effects.push(Effect::Operator { client, answer: Ok(outcome) });
+                }
+                Answer::Read { .. } => context.effects.push(Effect::OperatorRead { client, holds: true }),
+                Answer::Changed | Answer::Failed => {
+                    context.effects.push(Effect::Operator { client, answer: Err(()) });
+                }
+            },
+        }
+    }
+
+    /// One agent for each app that is placed here, opened anew where its spec has changed.
+    fn place_agents(&mut self, state: &Arc<ClusterState>, now: Duration, ground: &mut Ground<'_>) {
+        let same = self.placed_for.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, state));
+        if same && !self.agents.values().any(|agent| agent.is_outdated(state)) {
+            return;
+        }
+        self.placed_for = Some(Arc::clone(state));
+        let me = self.me;
+        let mut agents = std::mem::take(&mut self.agents);
+        let (mut context, _) = self.context(now, ground);
+        agents.retain(|app, agent| {
+            let here = state.apps.get(app).is_some_and(|app| app.instances.contains_key(&me));
+            let stays = here && !agent.is_outdated(state);
+            if !stays {
+                agent.close(&mut context);
+            }
+            stays
+        });
+        for (name, app) in &state.apps {
+            let known = context.hosts.contains_key(name);
+            if known && app.instances.contains_key(&me) && !agents.contains_key(name) {
+                agents.insert(name.clone(), Agent::open(me, &app.spec, state, &mut context));
+            }
+        }
+        self.agents = agents;
+    }
+
+    fn hear_hosts(&mut self, now: Duration, ground: &mut Ground<'_>) {
+        let names: Vec<AppName> = ground.hosts.keys().cloned().collect();
+        for name in names {
+            let events = ground.hosts.get_mut(&name).map(|host| host.advance(now)).unwrap_or_default();
+            let (mut context, parts) = self.context(now, ground);
+            let Some(agent) = parts.agents.get_mut(&name) else { continue };
+            for event in events {
+                if let host::Event::Liveness(liveness) = &event {
+                    context.log(|| format!("{name}: {liveness:?}"));
+                }
+                agent.heard(event, &mut context);
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Ok((after, message)) = self.outbox.try_recv() {
+            self.effects.push(Effect::Message { message, after });
+        }
+    }
+
+    /// From the seed instead of a global source. Time is in it, or two members whose timeouts are equal
+    /// in one term would go on splitting the vote.
+    fn election_timeout(&self, local: Monotonic) -> usize {
+        let ticks = self.setting.options.election_ticks;
+        let period = local.since(Monotonic::default()).as_secs() / 16;
+        let term = self.core.leadership().term;
+        let drawn = Random::new(self.setting.seed ^ term.rotate_left(17) ^ period, "election");
+        let mut random = drawn.split(self.place as u64);
+        ticks + usize::try_from(random.below(ticks as u64)).unwrap_or_default()
+    }
+
+    /// When this daemon goes on by itself, in true time.
+    pub fn next_due(&self, clock: &Clock, hosts: &BTreeMap<AppName, Host>) -> Duration {
+        let agents = self.agents.values().filter_map(Agent::next_due);
+        let others = [self.calls.next_due(), self.reconciler.next_due(), self.keeper.next_due()];
+        let contact = self.contact_call.is_none().then_some(self.contact_at);
+        let own = agents.chain(others.into_iter().flatten()).chain(contact);
+        let local = own.fold(self.next_tick, Monotonic::min);
+        let hosts = hosts.values().filter_map(Host::next_due).min();
+        let own = self.process.when(clock, local);
+        hosts.map_or(own, |hosts| hosts.min(own))
+    }
+
+    /// How long the disk has kept the member since this was last asked.
+    pub fn take_spent(&self) -> Duration {
+        std::mem::take(&mut self.disk.platter().spent)
+    }
+
+    fn context<'a>(&'a mut self, now: Duration, ground: &'a mut Ground<'_>) -> (Context<'a>, Parts<'a>) {
+        let local = self.process.monotonic(ground.clock, now);
+        let context = Context {
+            me: self.me,
+            place: self.place,
+            at: now,
+            now: local,
+            wall_ms: ground.clock.wall_ms(now),
+            host_boot: ground.host_boot,
+            hosts: ground.hosts,
+            ledgers: &mut ground.drawer.ledgers,
+            fetched: &mut ground.drawer.fetched,
+            disk_full: ground.drawer.full,
+            ledger_fsync: ground.drawer.fsync,
+            alone: ground.alone,
+            calls: &mut self.calls,
+            core: &mut self.core,
+            contact: &mut self.contact,
+            random: &mut self.random,
+            effects: &mut self.effects,
+            coverage: ground.coverage,
+            trace: ground.trace,
+        };
+        let parts = Parts {
+            agents: &mut self.agents,
+            reconciler: &mut self.reconciler,
+            keeper: &mut self.keeper,
+            contact_call: &mut self.contact_call,
+            contact_at: &mut self.contact_at,
+            voters: self.setting.voters,
+        };
+        (context, parts)
+    }
+}
+
+struct Parts<'a> {
+    agents: &'a mut BTreeMap<AppName, Agent>,
+    reconciler: &'a mut Reconciler,
+    keeper: &'a mut Keeper,
+    contact_call: &'a mut Option<CallId>,
+    contact_at: &'a mut Monotonic,
+    voters: VoterSettings,
+}

@@ -1,0 +1,174 @@
+//! How deeds are done, and how faults end.
+
+use crate::disk::Crash;
+use crate::host::{Accident, Host};
+use crate::schedule::Deed;
+use crate::world::{Event, Relief, World};
+use relupd::consensus::{Disk as _, Owner, Storage};
+use relupd::ids::RaftId;
+use std::time::Duration;
+
+impl World {
+    pub fn carry_out(&mut self, deed: Deed) {
+        let now = self.now;
+        match deed {
+            Deed::KillDaemon { host, down } => {
+                self.nodes[host].daemon_gone(now);
+                self.after(down, Event::Relief(Relief::StartDaemon(host)));
+            }
+            Deed::DieInCommit { host, after, durable, down: _ } => {
+                self.nodes[host].disk.platter().crash = Some(Crash { after, durable });
+            }
+            Deed::PowerCut { host, down } => {
+                if self.nodes[host].powered {
+                    self.nodes[host].power_off(now);
+                    self.after(down, Event::Relief(Relief::PowerOn(host)));
+                }
+            }
+            Deed::Destroy { host } => self.destroy(host),
+            Deed::Cut { from, to, lasts } => self.cut(vec![(from, to)], lasts),
+            Deed::Partition { side, lasts } => {
+                let others = (0..self.nodes.len()).filter(|place| !side.contains(place));
+                let links = others
+                    .flat_map(|other| side.iter().flat_map(move |one| [(*one, other), (other, *one)]))
+                    .collect();
+                self.cut(links, lasts);
+            }
+            Deed::Slow { host, by, lasts } => {
+                self.network.slow(host, by);
+                self.after(lasts, Event::Relief(Relief::Hurry(host)));
+            }
+            Deed::Storm { weather, lasts } => {
+                self.network.weather = weather;
+                self.after(lasts, Event::Relief(Relief::Hurry(usize::MAX)));
+            }
+            Deed::FullDisk { host, lasts } => {
+                self.nodes[host].disk.platter().full = true;
+                self.nodes[host].drawer.full = true;
+                self.after(lasts, Event::Relief(Relief::FreeDisk(host)));
+            }
+            Deed::SlowDisk { host, fsync, lasts } => {
+                self.nodes[host].disk.platter().fsync = fsync;
+                self.nodes[host].drawer.fsync = fsync;
+                self.after(lasts, Event::Relief(Relief::FastDisk(host)));
+            }
+            Deed::Stall { host, lasts } => {
+                let node = &mut self.nodes[host];
+                node.busy_until = node.busy_until.max(now + lasts);
+            }
+            Deed::Leap { host, by } => self.nodes[host].clock.leap(now, by),
+            Deed::Drift { host, ppm } => self.nodes[host].clock.drift(now, ppm),
+            Deed::WallClock { host, wrong_by_ms } => self.nodes[host].clock.set_wall(wrong_by_ms),
+            Deed::Accident { host, app, accident } => {
+                if let Accident::DiskRefuses(_) = accident {
+                    self.after(Duration::from_secs(40), Event::Relief(Relief::FreeRoot(host)));
+                }
+                if let Some(machine) = self.nodes[host].hosts.get_mut(&app) {
+                    machine.accident(now, accident);
+                }
+                self.settle(host);
+            }
+            Deed::RotLedger { host, app } => {
+                let node = &mut self.nodes[host];
+                node.daemon_gone(now);
+                if let Some(byte) = node.drawer.ledgers.get_mut(&app).and_then(|bytes| bytes.last_mut()) {
+                    *byte ^= 0x40;
+                }
+                self.after(Duration::from_secs(1), Event::Relief(Relief::StartDaemon(host)));
+            }
+            Deed::Order(order) => self.order(order),
+        }
+    }
+
+    /// A host is gone for good, as long as those that are left can still decide.
+    fn destroy(&mut self, host: usize) {
+        let dead = self.nodes.iter().filter(|node| node.dead).count();
+        if dead > 0 || self.shape.voters < 5 {
+            return;
+        }
+        let now = self.now;
+        self.nodes[host].power_off(now);
+        self.nodes[host].dead = true;
+    }
+
+    fn cut(&mut self, links: Vec<(usize, usize)>, lasts: Duration) {
+        for (from, to) in &links {
+            self.network.cut(*from, *to);
+        }
+        self.after(lasts, Event::Relief(Relief::Mend { links }));
+    }
+
+    pub fn relieve(&mut self, relief: Relief) {
+        let now = self.now;
+        match relief {
+            Relief::StartDaemon(host) => self.start_daemon(host),
+            Relief::PowerOn(host) => {
+                self.nodes[host].power_on(now);
+                self.start_daemon(host);
+            }
+            Relief::Mend { links } => {
+                for (from, to) in links {
+                    self.network.mend(from, to);
+                }
+            }
+            Relief::Hurry(usize::MAX) => self.network.weather = Default::default(),
+            Relief::Hurry(host) => self.network.hurry(host),
+            Relief::FreeDisk(host) => {
+                self.nodes[host].disk.platter().full = false;
+                self.nodes[host].drawer.full = false;
+            }
+            Relief::FastDisk(host) => {
+                self.nodes[host].disk.platter().fsync = Duration::from_micros(400);
+                self.nodes[host].drawer.fsync = Duration::ZERO;
+            }
+            Relief::FreeRoot(host) => {
+                for machine in self.nodes[host].hosts.values_mut() {
+                    machine.accident(now, Accident::DiskRecovers);
+                }
+                self.settle(host);
+            }
+            Relief::Calm => self.calm_down(),
+        }
+    }
+
+    /// Every fault ends; from now on everything has to settle.
+    fn calm_down(&mut self) {
+        self.calm = true;
+        self.network.calm();
+        for host in 0..self.nodes.len() {
+            self.relieve(Relief::FreeDisk(host));
+            self.relieve(Relief::FastDisk(host));
+            self.relieve(Relief::FreeRoot(host));
+            self.nodes[host].disk.platter().crash = None;
+            if !self.nodes[host].powered {
+                self.after(Duration::from_secs(5), Event::Relief(Relief::PowerOn(host)));
+            } else if self.nodes[host].daemon.is_none() {
+                self.after(Duration::from_secs(2), Event::Relief(Relief::StartDaemon(host)));
+            }
+        }
+    }
+
+    /// A host was let in: its daemon begins with an empty state file, and the leader sends the rest.
+    pub fn joined(&mut self, place: usize, raft: RaftId) {
+        let known = self.nodes[place].raft.is_some();
+        self.admitted(place, raft);
+        if known {
+            return;
+        }
+        let (disk, id) = (self.nodes[place].disk.clone(), self.nodes[place].id);
+        let owner = Owner { cluster: self.setting.cluster, node: id, raft };
+        if disk.load().is_ok_and(|content| content.is_none())
+            && let Err(error) = Storage::join_on(Box::new(disk), owner)
+        {
+            self.trace.log(self.now, place, || format!("cannot join: {error}"));
+            self.nodes[place].raft = None;
+            return;
+        }
+        self.start_daemon(place);
+    }
+
+    /// For checks: the host of an app at a place.
+    pub fn host(&self, place: usize, app: &relupd::ids::AppName) -> Option<&Host> {
+        self.nodes[place].hosts.get(app)
+    }
+}
