@@ -8,6 +8,7 @@ use crate::spec::{Permanent, Promote, Unreachable};
 use crate::state::app::Order;
 use crate::state::command::Decision;
 use crate::state::rollout::{AbortMode, HaltReason, NodeProgress, Stage, Step, Stranded};
+use crate::state::text::whole_seconds;
 use std::time::Duration;
 
 pub(super) fn roll(view: &View<'_>) -> Report {
@@ -254,7 +255,7 @@ fn assign_next(view: &View<'_>, report: &mut Report, may: impl Fn(NodeId) -> boo
         } else {
             match policy.unreachable {
                 Unreachable::Skip => {
-                    let reason = format!("out of reach for {}", humantime::format_duration(silent_for));
+                    let reason = format!("out of reach for {}", whole_seconds(silent_for));
                     report.push(Decision::Skip { node, reason });
                 }
                 Unreachable::Refuse => {

@@ -11,6 +11,7 @@ use crate::spec::{AlreadySick, Unreachable};
 use crate::state::app::Order;
 use crate::state::command::Decision;
 use crate::state::rollout::{NodeProgress, Refusal, Step};
+use crate::state::text::whole_seconds;
 
 /// What preparing comes to for one node.
 enum Readiness {
@@ -107,7 +108,7 @@ fn preparing(view: &View<'_>, node: NodeId) -> Readiness {
             Readiness::Wait(Waiting::OutOfReach { node, silent_for, deadline })
         }
         (true, Unreachable::Skip) => {
-            let reason = format!("out of reach for {}", humantime::format_duration(silent_for));
+            let reason = format!("out of reach for {}", whole_seconds(silent_for));
             Readiness::Leave(Decision::Skip { node, reason })
         }
         (true, Unreachable::Refuse) => Readiness::Refuse(vec![refusal(

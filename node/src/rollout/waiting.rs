@@ -1,6 +1,7 @@
 //! Why nothing happens right now: each wait with the values that end it. `rollout why` prints these.
 
 use crate::ids::NodeId;
+use crate::state::text::whole_seconds;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -36,10 +37,7 @@ pub enum Waiting {
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let human = |duration: &Duration| {
-            // Whole seconds: nobody acts on a fraction of one.
-            humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
-        };
+        let human = |duration: &Duration| whole_seconds(*duration).to_string();
         let list = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self {
             Self::Resume { paused_by } => write!(f, "paused by {paused_by}: waits for `rollout resume`"),

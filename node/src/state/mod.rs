@@ -15,7 +15,7 @@ pub mod rejection;
 pub mod release;
 pub mod rollout;
 pub mod snapshot;
-mod text;
+pub mod text;
 
 use crate::identity::token::TokenRecord;
 use crate::ids::{

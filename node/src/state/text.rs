@@ -2,6 +2,7 @@
 
 use crate::state::rollout::{AbortMode, Failure, HaltReason, Phase, Stage};
 use std::fmt;
+use std::time::Duration;
 
 impl Phase {
     /// One word for it.
@@ -43,18 +44,24 @@ impl fmt::Display for Failure {
     }
 }
 
+/// How long something took, for people: nobody acts on a fraction of a second.
+#[must_use]
+pub fn whole_seconds(duration: Duration) -> impl fmt::Display {
+    humantime::format_duration(Duration::from_secs(duration.as_secs()))
+}
+
 impl fmt::Display for HaltReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NodeFailed { node, failure } => write!(f, "node {node}: {failure}"),
             Self::NoProgress { node, after } => {
-                write!(f, "node {node} made no progress for {}", humantime::format_duration(*after))
+                write!(f, "node {node} made no progress for {}", whole_seconds(*after))
             }
             Self::Unreachable { node, after } => {
-                write!(f, "node {node} was out of reach for {}", humantime::format_duration(*after))
+                write!(f, "node {node} was out of reach for {}", whole_seconds(*after))
             }
             Self::RolloutDeadline { after } => {
-                write!(f, "the rollout took longer than {}", humantime::format_duration(*after))
+                write!(f, "the rollout took longer than {}", whole_seconds(*after))
             }
             Self::Orphaned { node } => write!(f, "node {node} had lost contact and took itself back"),
             Self::Aborted { by, how } => write!(f, "aborted by {by} ({how})"),

@@ -9,6 +9,7 @@ use crate::state::plan::PlanStep;
 use crate::state::rollout::{
     HaltReason, NodeProgress, Phase, Refusal, Rollout, Stage, Step, Stranded, TriedRung,
 };
+use crate::state::text::whole_seconds;
 use relupd_proto::api::v1;
 
 pub(crate) fn rollout(state: &ClusterState, rollout: &Rollout) -> v1::Rollout {
@@ -93,13 +94,13 @@ fn halt_reason(state: &ClusterState, reason: &HaltReason) -> String {
     match reason {
         HaltReason::NodeFailed { node, failure } => format!("{}: {}", name(node), failure),
         HaltReason::NoProgress { node, after } => {
-            format!("{} made no progress for {}", name(node), humantime::format_duration(*after))
+            format!("{} made no progress for {}", name(node), whole_seconds(*after))
         }
         HaltReason::Unreachable { node, after } => {
-            format!("{} could not be reached for {}", name(node), humantime::format_duration(*after))
+            format!("{} could not be reached for {}", name(node), whole_seconds(*after))
         }
         HaltReason::RolloutDeadline { after } => {
-            format!("the rollout took longer than {}", humantime::format_duration(*after))
+            format!("the rollout took longer than {}", whole_seconds(*after))
         }
         HaltReason::Orphaned { node } => {
             format!("{} had lost contact with the leader and took itself back", name(node))
