@@ -10,6 +10,7 @@ use std::time::Duration;
 
 impl World {
     pub fn carry_out(&mut self, deed: Deed) {
+        self.disturb(&deed);
         let now = self.now;
         match deed {
             Deed::KillDaemon { host, down } => {
@@ -60,6 +61,7 @@ impl World {
             Deed::Drift { host, ppm } => self.nodes[host].clock.drift(now, ppm),
             Deed::WallClock { host, wrong_by_ms } => self.nodes[host].clock.set_wall(wrong_by_ms),
             Deed::Accident { host, app, accident } => {
+                self.coverage.accident(&accident);
                 if let Accident::DiskRefuses(_) = accident {
                     self.after(Duration::from_secs(40), Event::Relief(Relief::FreeRoot(host)));
                 }
@@ -77,6 +79,29 @@ impl World {
                 self.after(Duration::from_secs(1), Event::Relief(Relief::StartDaemon(host)));
             }
             Deed::Order(order) => self.order(order),
+        }
+    }
+
+    /// Who may be out of reach because of it, and until when.
+    fn disturb(&mut self, deed: &Deed) {
+        /// What a leader makes of silence takes a while to pass.
+        const AFTERMATH: Duration = Duration::from_secs(15);
+        let until = |lasts: Duration| self.now + lasts + AFTERMATH;
+        match deed {
+            Deed::KillDaemon { host, down }
+            | Deed::DieInCommit { host, down, .. }
+            | Deed::PowerCut { host, down } => self.witness.disturb(*host, until(*down)),
+            Deed::Destroy { host } => self.witness.disturb(*host, Duration::MAX),
+            Deed::RotLedger { host, .. } => self.witness.disturb(*host, until(Duration::from_secs(1))),
+            Deed::Cut { lasts, .. }
+            | Deed::Partition { lasts, .. }
+            | Deed::Slow { lasts, .. }
+            | Deed::Storm { lasts, .. }
+            | Deed::FullDisk { lasts, .. }
+            | Deed::SlowDisk { lasts, .. }
+            | Deed::Stall { lasts, .. } => self.witness.disturb_all(until(*lasts)),
+            Deed::Leap { .. } => self.witness.disturb_all(until(Duration::ZERO)),
+            Deed::Drift { .. } | Deed::WallClock { .. } | Deed::Accident { .. } | Deed::Order(_) => {}
         }
     }
 

@@ -3,14 +3,13 @@
 //! faults of network, disks, clocks, hosts and operators. Same seed, same trace, on every machine.
 
 pub mod clock;
-pub mod coverage;
 pub mod daemon;
 pub mod deeds;
 pub mod disk;
+pub mod figures;
 pub mod genesis;
 pub mod host;
 pub mod machine;
-pub mod names;
 pub mod network;
 pub mod node;
 pub mod operator;

@@ -1,9 +1,10 @@
 //! The daemon's state machine, with a record of what it was given and what it answered, for those who
 //! hold the replicas against each other (S8, S12).
 
+use crate::witness::DIGEST_EVERY;
 use relupd::consensus::{MachineError, StateMachine};
 use relupd::daemon::replicated::Replicated;
-use relupd::ids::{CommandId, NodeId};
+use relupd::ids::NodeId;
 use relupd::state::command::Entry;
 use relupd::state::{ClusterState, Outcome};
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use std::sync::mpsc::Sender;
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub index: u64,
-    /// Of the entry's bytes.
-    pub hash: u64,
     pub entry: Arc<Entry>,
     pub outcome: Outcome,
+    /// The state right after it, at some entries.
+    pub state: Option<Arc<ClusterState>>,
 }
 
 /// What happened in a machine.
@@ -45,10 +46,8 @@ impl StateMachine for Recorded {
     fn apply(&mut self, index: u64, bytes: &[u8]) -> Result<Outcome, MachineError> {
         let outcome = self.inner.apply(index, bytes)?;
         let entry = Arc::new(Entry::decode(bytes)?);
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let applied = Applied { index, hash, entry, outcome: outcome.clone() };
+        let state = index.is_multiple_of(DIGEST_EVERY).then(|| self.inner.view());
+        let applied = Applied { index, entry, outcome: outcome.clone(), state };
         // Nobody listens where only figures are wanted.
         let _ = self.records.send(Record::Applied(applied));
         Ok(outcome)
@@ -71,10 +70,4 @@ impl StateMachine for Recorded {
     fn view(&self) -> Arc<ClusterState> {
         self.inner.view()
     }
-}
-
-/// For logs.
-pub fn short(id: CommandId) -> String {
-    let text = id.to_string();
-    text[text.len().saturating_sub(6)..].to_owned()
 }

@@ -1,16 +1,28 @@
 //! A host: its clock, its disks, its apps, and the daemon where one runs.
 
 use crate::clock::Clock;
-use crate::coverage::Coverage;
 use crate::daemon::context::Drawer;
 use crate::daemon::{Daemon, Died, Ground, Setting};
 use crate::disk::SimulatedDisk;
+use crate::figures::Stopwatch;
 use crate::host::Host;
 use crate::random::Random;
+use crate::reached::Coverage;
 use crate::trace::Trace;
 use relupd::ids::{AppName, NodeId, RaftId};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// What a node needs of the world for a moment.
+pub struct Surroundings<'a> {
+    /// No peer can be reached.
+    pub alone: bool,
+    /// The newest entry that was applied anywhere.
+    pub newest: u64,
+    pub coverage: &'a mut Coverage,
+    pub stopwatch: &'a mut Stopwatch,
+    pub trace: &'a mut Trace,
+}
 
 pub struct Node {
     pub id: NodeId,
@@ -64,8 +76,7 @@ impl Node {
         place: usize,
         setting: &Setting,
         now: Duration,
-        coverage: &mut Coverage,
-        trace: &mut Trace,
+        surroundings: Surroundings<'_>,
     ) -> Result<(), Died> {
         if !self.powered || self.daemon.is_some() {
             return Ok(());
@@ -77,7 +88,7 @@ impl Node {
         for host in self.hosts.values_mut() {
             host.daemon_started(now);
         }
-        let ground = self.ground(false, coverage, trace);
+        let ground = self.ground(surroundings);
         let daemon = Daemon::start(id, place, setting, disk, random, now, &ground.1);
         let started = daemon.map(|daemon| self.daemon = Some(daemon));
         if started.is_err() {
@@ -117,19 +128,17 @@ impl Node {
     }
 
     /// The daemon and what it stands on.
-    pub fn ground<'a>(
-        &'a mut self,
-        alone: bool,
-        coverage: &'a mut Coverage,
-        trace: &'a mut Trace,
-    ) -> (&'a mut Option<Daemon>, Ground<'a>) {
+    pub fn ground<'a>(&'a mut self, surroundings: Surroundings<'a>) -> (&'a mut Option<Daemon>, Ground<'a>) {
+        let Surroundings { alone, newest, coverage, stopwatch, trace } = surroundings;
         let ground = Ground {
             clock: &self.clock,
             drawer: &mut self.drawer,
             hosts: &mut self.hosts,
             host_boot: &self.host_boot,
             alone,
+            newest,
             coverage,
+            stopwatch,
             trace,
         };
         (&mut self.daemon, ground)

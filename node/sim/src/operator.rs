@@ -2,6 +2,7 @@
 //! daemon where none came. What a client was told must hold (S12).
 
 use crate::genesis;
+use crate::node::Surroundings;
 use crate::random::Random;
 use crate::schedule::Order;
 use crate::world::{Event, World};
@@ -81,7 +82,14 @@ impl World {
         }
         let (stage, order) = (client.stage.clone(), client.order.clone());
         let node = &mut self.nodes[place];
-        let (daemon, mut ground) = node.ground(false, &mut self.coverage, &mut self.trace);
+        let surroundings = Surroundings {
+            alone: false,
+            newest: self.witness.newest(),
+            coverage: &mut self.coverage,
+            stopwatch: &mut self.stopwatch,
+            trace: &mut self.trace,
+        };
+        let (daemon, mut ground) = node.ground(surroundings);
         let Some(daemon) = daemon else { return };
         let state = daemon.state();
         let command = match stage {
@@ -105,14 +113,25 @@ impl World {
             },
         };
         if let Some(command) = command {
-            self.trace.log(now, place, || format!("operator: {command:?}"));
-            let node = &mut self.nodes[place];
-            let (daemon, mut ground) = node.ground(false, &mut self.coverage, &mut self.trace);
-            if let Some(daemon) = daemon {
-                daemon.operate(number, command, now, &mut ground);
-            }
+            self.operate(place, number, command);
         }
         self.settle(place);
+    }
+
+    fn operate(&mut self, place: usize, number: u64, command: Command) {
+        let now = self.now;
+        self.trace.log(now, place, || format!("operator: {command:?}"));
+        let surroundings = Surroundings {
+            alone: false,
+            newest: self.witness.newest(),
+            coverage: &mut self.coverage,
+            stopwatch: &mut self.stopwatch,
+            trace: &mut self.trace,
+        };
+        let (daemon, mut ground) = self.nodes[place].ground(surroundings);
+        if let Some(daemon) = daemon {
+            daemon.operate(number, command, now, &mut ground);
+        }
     }
 
     /// A daemon answered a linearizable read.
@@ -127,12 +146,7 @@ impl World {
         match plan::draft(&state, app, &genesis::version(to)) {
             Ok(draft) => {
                 client.stage = Stage::Plans;
-                let command = draft.into_command();
-                let node = &mut self.nodes[place];
-                let (daemon, mut ground) = node.ground(false, &mut self.coverage, &mut self.trace);
-                if let Some(daemon) = daemon {
-                    daemon.operate(number, command, now, &mut ground);
-                }
+                self.operate(place, number, draft.into_command());
                 self.after(Duration::ZERO, Event::Wake(place));
                 self.nodes[place].wakes = Some(now);
             }

@@ -1,10 +1,10 @@
 //! One seed from beginning to end, and many of them.
 
-use crate::coverage::Coverage;
 use crate::genesis::Shape;
+use crate::promises::Violation;
+use crate::reached::Coverage;
 use crate::schedule::Schedule;
 use crate::trace::Trace;
-use crate::witness::Broken;
 use crate::world::World;
 use relupd::state::ClusterState;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Case {
 #[derive(Debug)]
 pub struct Ended {
     pub seed: u64,
-    pub broken: Option<Broken>,
+    pub broken: Option<Violation>,
     pub coverage: Coverage,
     pub digest: u64,
     pub events: u64,
@@ -73,7 +73,10 @@ pub fn run(case: &Case) -> Ended {
             match (is_settled(&world), settled_at) {
                 (false, _) => settled_at = None,
                 (true, None) => settled_at = Some(world.now),
-                (true, Some(since)) if world.now >= since + STAYS_SETTLED => break,
+                (true, Some(since)) if world.now >= since + STAYS_SETTLED => {
+                    world.witness.look_back(&world.nodes);
+                    break;
+                }
                 (true, Some(_)) => {}
             }
         }

@@ -1,32 +1,82 @@
-//! Sees what every replica applied, and holds them against each other.
+//! Sees what every replica applied and every host did, and asks the promises at the moments at which
+//! they can be broken.
 
+use crate::host::{Change, Host, OperationId, Truth};
 use crate::machine::{Applied, Record};
-use relupd::ids::CommandId;
-use relupd::state::ClusterState;
+use crate::node::Node;
+use crate::promises::{
+    Auditor, Contact, Effect, Hosts, Violation, a_revoked_peer_changes_nothing_and_learns_nothing,
+};
+use crate::reached::Coverage;
+use relupd::ids::{AppName, CommandId, NodeId, RolloutId};
+use relupd::state::{ClusterState, Outcome};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// A promise that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// Which one, e.g. `S8`.
-    pub promise: &'static str,
-    pub detail: String,
-}
+/// The whole state of a replica is compared at every so many entries.
+pub const DIGEST_EVERY: u64 = 64;
 
-/// What everybody must agree on: one log, one state for each place in it.
+/// What everybody must agree on, and what was promised.
 #[derive(Debug)]
 pub struct Witness {
-    /// The first to apply an entry decides what it was; all others must agree.
-    log: BTreeMap<u64, (u64, CommandId)>,
+    auditor: Auditor,
     state: Arc<ClusterState>,
     applied: u64,
-    pub broken: Option<Broken>,
+    /// When rollouts on their way began.
+    began: BTreeMap<RolloutId, Duration>,
+    /// Until when each host was, or may have been, out of somebody's reach.
+    disturbed: Vec<Duration>,
+    /// Something happened since the promises were last asked.
+    is_stirred: bool,
+    pub broken: Option<Violation>,
+}
+
+/// The hosts, for the promises.
+struct Sight<'a> {
+    nodes: &'a [Node],
+    /// Since when a host must have been within reach to count.
+    since: Duration,
+    disturbed: &'a [Duration],
+}
+
+impl Sight<'_> {
+    fn place(&self, node: NodeId) -> Option<usize> {
+        self.nodes.iter().position(|known| known.id == node)
+    }
+
+    fn host(&self, node: NodeId, app: &AppName) -> Option<&Host> {
+        let place = self.place(node)?;
+        self.nodes[place].hosts.get(app).filter(|_| !self.nodes[place].dead)
+    }
+}
+
+impl Hosts for Sight<'_> {
+    fn truth(&self, node: NodeId, app: &AppName) -> Option<Truth> {
+        self.host(node, app).map(Host::truth)
+    }
+
+    fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
+        self.host(node, app).is_some_and(Host::is_down_by_us)
+    }
+
+    fn was_out_of_reach(&self, node: NodeId) -> bool {
+        let Some(place) = self.place(node) else { return true };
+        self.nodes[place].daemon.is_none() || self.disturbed[place] >= self.since
+    }
 }
 
 impl Witness {
-    pub fn new(begin: Arc<ClusterState>, _hosts: usize) -> Self {
-        Self { log: BTreeMap::new(), state: begin, applied: 1, broken: None }
+    pub fn new(begin: Arc<ClusterState>, places: usize) -> Self {
+        Self {
+            auditor: Auditor::new(DIGEST_EVERY),
+            state: begin,
+            applied: 1,
+            began: BTreeMap::new(),
+            disturbed: vec![Duration::ZERO; places],
+            is_stirred: false,
+            broken: None,
+        }
     }
 
     /// The state at the end of what anybody has applied.
@@ -38,42 +88,118 @@ impl Witness {
         self.applied
     }
 
-    /// Whether nobody has applied this entry before.
-    pub fn is_news(&self, index: u64) -> bool {
-        !self.log.contains_key(&index)
+    /// The newest entry that anybody has applied.
+    pub fn newest(&self) -> u64 {
+        self.auditor.newest_index()
     }
-
-    pub fn started(&mut self, _place: usize) {}
 
     pub fn say(&mut self, promise: &'static str, detail: String) {
-        self.broken.get_or_insert(Broken { promise, detail });
+        self.broken.get_or_insert(Violation { promise, detail });
     }
 
-    /// Takes in what happened in a replica; returns the new state where the log has grown.
-    pub fn record(&mut self, place: usize, record: Record) -> Option<Arc<ClusterState>> {
-        let Record::Applied(Applied { index, hash, entry, outcome }) = record else { return None };
-        match self.log.get(&index) {
-            Some((known, _)) => {
-                if *known != hash {
-                    let detail = format!("n{} applied another entry at {index}", place + 1);
-                    self.say("S8", detail);
-                }
-                None
-            }
-            None => {
-                self.log.insert(index, (hash, entry.id));
-                let ours = Arc::make_mut(&mut self.state).apply(&entry);
-                self.applied = index;
-                if ours != outcome {
-                    let detail =
-                        format!("entry {index} came to {outcome:?} on n{}, and to {ours:?} here", place + 1);
-                    self.say("S8", detail);
-                }
-                if let Some(violation) = self.state.violations().into_iter().next() {
-                    self.say(violation.promise, violation.detail);
-                }
-                Some(Arc::clone(&self.state))
+    /// A fault is upon this host until then.
+    pub fn disturb(&mut self, place: usize, until: Duration) {
+        self.disturbed[place] = self.disturbed[place].max(until);
+    }
+
+    /// A fault that may be upon everybody, e.g. because a leader that stood still has heard of nobody.
+    pub fn disturb_all(&mut self, until: Duration) {
+        for place in 0..self.disturbed.len() {
+            self.disturb(place, until);
+        }
+    }
+
+    /// Takes in what happened in a replica; says whether it is news.
+    pub fn record(
+        &mut self,
+        now: Duration,
+        place: usize,
+        record: &Record,
+        nodes: &[Node],
+        coverage: &mut Coverage,
+    ) -> bool {
+        let Record::Applied(Applied { index, entry, outcome, state }) = record else { return false };
+        let node = nodes[place].id;
+        let is_news = *index > self.applied;
+        if is_news {
+            let before = Arc::clone(&self.state);
+            let ours = Arc::make_mut(&mut self.state).apply(entry);
+            self.applied = *index;
+            self.is_stirred = true;
+            coverage.applied(&entry.command, &before, &self.state);
+            self.note_rollouts(now);
+            if ours != *outcome {
+                self.say(
+                    "S8",
+                    format!("entry {index} came to {outcome:?} on n{}, and to {ours:?} here", place + 1),
+                );
             }
         }
+        let state = state.as_ref().unwrap_or(&self.state);
+        let sight = Sight { nodes, since: self.since(), disturbed: &self.disturbed };
+        self.auditor.applied(now, node, *index, Some((entry, outcome)), state, &sight);
+        is_news
+    }
+
+    fn note_rollouts(&mut self, now: Duration) {
+        for rollout in self.state.rollouts.values() {
+            if rollout.phase.is_terminal() {
+                self.began.remove(&rollout.id);
+            } else {
+                self.began.entry(rollout.id).or_insert(now);
+            }
+        }
+    }
+
+    fn since(&self) -> Duration {
+        self.began.values().min().copied().unwrap_or(Duration::MAX)
+    }
+
+    pub fn answered(&mut self, command: CommandId, outcome: &Outcome) {
+        self.auditor.answered(command, outcome);
+    }
+
+    pub fn read(&mut self, node: NodeId, applied: u64, newest_when_asked: u64) {
+        self.auditor.read(node, applied, newest_when_asked);
+    }
+
+    pub fn begins(&mut self, operation: OperationId, effect: Effect) {
+        self.auditor.begins(operation, effect);
+    }
+
+    pub fn changed(&mut self, node: NodeId, app: &AppName, change: &Change) {
+        self.is_stirred = true;
+        self.auditor.changed(node, app, change);
+    }
+
+    pub fn contact(&mut self, contact: Contact) {
+        if let Some(violation) = a_revoked_peer_changes_nothing_and_learns_nothing(contact) {
+            self.broken.get_or_insert(violation);
+        }
+    }
+
+    /// After every event.
+    pub fn look(&mut self, nodes: &[Node]) {
+        if std::mem::take(&mut self.is_stirred) {
+            let sight = Sight { nodes, since: self.since(), disturbed: &self.disturbed };
+            self.auditor.after_event(&sight);
+        }
+        if let Some(violation) = self.auditor.take_violations().into_iter().next() {
+            self.broken.get_or_insert(violation);
+        }
+    }
+
+    /// When everything has settled.
+    pub fn look_back(&mut self, nodes: &[Node]) {
+        let living: Vec<_> = nodes
+            .iter()
+            .filter_map(|node| {
+                let daemon = node.daemon.as_ref()?;
+                Some((node.id, daemon.status().applied, daemon.state()))
+            })
+            .collect();
+        let sight = Sight { nodes, since: self.since(), disturbed: &self.disturbed };
+        self.auditor.at_the_end(&living, &sight);
+        self.look(nodes);
     }
 }

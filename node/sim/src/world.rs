@@ -1,16 +1,18 @@
 //! The simulated world: virtual time, one queue of events, and nothing that runs beside it.
 
 use crate::clock::Clock;
-use crate::coverage::Coverage;
 use crate::daemon::calls::CallId;
 use crate::daemon::{Effect, Setting};
+use crate::figures::Stopwatch;
 use crate::genesis::{self, Shape, VERSIONS, node_id};
 use crate::host::{Host, Manager, Setup};
 use crate::machine::Record;
 use crate::network::Network;
-use crate::node::Node;
+use crate::node::{Node, Surroundings};
 use crate::operator::Operators;
+use crate::promises::Contact;
 use crate::random::Random;
+use crate::reached::Coverage;
 use crate::schedule::{SPARE_HOSTS, Schedule};
 use crate::trace::Trace;
 use crate::witness::Witness;
@@ -108,8 +110,8 @@ pub struct World {
     pub operators: Operators,
     pub witness: Witness,
     pub coverage: Coverage,
+    pub stopwatch: Stopwatch,
     pub trace: Trace,
-    pub random: Random,
     pub events: u64,
     pub calm: bool,
     /// When the operators next look by themselves.
@@ -169,10 +171,10 @@ impl World {
             setting,
             network: Network::new(Random::new(seed, "network")),
             operators: Operators::new(Random::new(seed, "operators")),
-            witness: Witness::new(Arc::new(state), shape.hosts),
+            witness: Witness::new(Arc::new(state), nodes.len()),
             coverage: Coverage::default(),
+            stopwatch: Stopwatch::default(),
             trace,
-            random: Random::new(seed, "world"),
             events: 0,
             calm: false,
             operators_regular_at: Duration::ZERO,
@@ -230,6 +232,7 @@ impl World {
         self.now = self.now.max(at);
         self.events += 1;
         self.handle(event);
+        self.witness.look(&self.nodes);
         true
     }
 
@@ -280,7 +283,10 @@ impl World {
         let node = &mut self.nodes[to];
         let Some(daemon) = &mut node.daemon else { return };
         // Whoever was removed has no certificate that would be taken here any more (S10).
-        if daemon.state().nodes.get(&sender).is_some_and(|record| !record.is_present()) {
+        let refused = daemon.state().nodes.get(&sender).is_some_and(|record| !record.is_present());
+        let contact = Contact { from: sender, to: node.id, refused, heard: !refused, answered: false };
+        self.witness.contact(contact);
+        if refused {
             return;
         }
         self.trace.mix(
@@ -327,7 +333,13 @@ impl World {
                 || !self.network.reaches(other, place)
         });
         let node = &mut self.nodes[place];
-        let (daemon, mut ground) = node.ground(alone, &mut self.coverage, &mut self.trace);
+        let (daemon, mut ground) = node.ground(Surroundings {
+            alone,
+            newest: self.witness.newest(),
+            coverage: &mut self.coverage,
+            stopwatch: &mut self.stopwatch,
+            trace: &mut self.trace,
+        });
         let Some(running) = daemon else {
             for host in ground.hosts.values_mut() {
                 // Without a daemon nobody hears what the host has to say.
@@ -351,6 +363,7 @@ impl World {
             Ok(()) => self.rewake(place),
             Err(died) => {
                 self.trace.log(now, place, || format!("the daemon dies: {}", died.0));
+                self.witness.disturb(place, now + 10 * RESTART_AFTER);
                 self.nodes[place].daemon_gone(now);
                 self.after(RESTART_AFTER, Event::Relief(Relief::StartDaemon(place)));
             }
@@ -361,18 +374,15 @@ impl World {
         for record in records {
             match &record {
                 Record::Applied(applied) => {
-                    self.trace.mix(applied.hash);
-                    let (command, outcome) = (&applied.entry.command, &applied.outcome);
-                    let first = self.witness.is_news(applied.index);
-                    if first {
-                        let index = applied.index;
-                        self.trace.line(self.now, || format!("#{index}  {command:?} -> {outcome:?}"));
+                    self.trace.mix(applied.index);
+                    let (nodes, coverage) = (&self.nodes, &mut self.coverage);
+                    if self.witness.record(self.now, place, &record, nodes, coverage) {
+                        let (index, entry) = (applied.index, &applied.entry);
+                        let outcome = &applied.outcome;
+                        self.trace.line(self.now, || format!("#{index}  {:?} -> {outcome:?}", entry.command));
                     }
                 }
                 Record::Restored => self.trace.log(self.now, place, || "took over a snapshot".to_owned()),
-            }
-            if let Some(state) = self.witness.record(place, record) {
-                self.coverage.state(&state);
             }
         }
     }
@@ -384,6 +394,7 @@ impl World {
             let Some(host) = self.nodes[place].hosts.get_mut(&app) else { continue };
             for change in host.take_changes() {
                 self.trace.log(self.now, place, || format!("{app}: {:?} by {:?}", change.what, change.cause));
+                self.witness.changed(self.nodes[place].id, &app, &change);
             }
         }
     }
@@ -412,7 +423,12 @@ impl World {
             }
             Effect::Operator { client, answer } => self.operator_answered(client, answer),
             Effect::OperatorRead { client, holds } => self.operator_read(place, client, holds),
-            Effect::Began { .. } => {}
+            Effect::Begins { operation, effect } => self.witness.begins(operation, effect),
+            Effect::Answered { command, outcome } => self.witness.answered(command, &outcome),
+            Effect::Read { applied, newest } => {
+                let node = self.nodes[place].id;
+                self.witness.read(node, applied, newest);
+            }
         }
     }
 
@@ -433,9 +449,15 @@ impl World {
         if node.daemon.is_some() || !node.powered || node.raft.is_none() {
             return;
         }
-        match node.start_daemon(place, &self.setting, now, &mut self.coverage, &mut self.trace) {
+        let surroundings = Surroundings {
+            alone: false,
+            newest: self.witness.newest(),
+            coverage: &mut self.coverage,
+            stopwatch: &mut self.stopwatch,
+            trace: &mut self.trace,
+        };
+        match node.start_daemon(place, &self.setting, now, surroundings) {
             Ok(()) => {
-                self.witness.started(place);
                 self.trace.log(now, place, || "the daemon starts".to_owned());
                 self.settle(place);
             }

@@ -5,8 +5,9 @@ use super::Effect;
 use super::calls::{Answer, CallId, Caller};
 use super::context::Context;
 use crate::host::{self, Host, Monitor, Operation, OperationId, Reply};
+use crate::promises::{self, Deed, Warrant};
 use relupd::agent::core::{Core, PATIENCE, REDECIDE_EVERY, Snapshot, Turn};
-use relupd::agent::decide::Action;
+use relupd::agent::decide::{Action, Authority};
 use relupd::agent::ledger::LedgerEntry;
 use relupd::agent::outcome::{Ended, Follow, PlaceError};
 use relupd::agent::{ContextError, ledger_file};
@@ -26,7 +27,8 @@ pub struct Agent {
     app: AppName,
     core: Core,
     monitor: Monitor,
-    policy: AppSpec,
+    /// When the read was asked for, in true time, that confirmed what is being done.
+    read_asked: Option<Duration>,
     /// When the answer to a round of health checks comes.
     probe_answers: Option<Monotonic>,
     doing: Doing,
@@ -79,7 +81,7 @@ impl Agent {
         Self {
             core: Core::new(me, spec.clone(), context.host_boot.clone(), entry, liveness, now),
             monitor,
-            policy: spec.clone(),
+            read_asked: None,
             probe_answers: None,
             doing: Doing::Rest { until: Some(now) },
             seen: None,
@@ -101,14 +103,6 @@ impl Agent {
             Doing::Effect { operation, .. } => self.give_up(operation, context),
             Doing::Attempt { step, .. } => self.drop_step(&step, context),
         }
-    }
-
-    pub fn spec(&self) -> &AppSpec {
-        &self.policy
-    }
-
-    pub fn ledger(&self) -> &LedgerEntry {
-        self.core.ledger()
     }
 
     /// For logs: what it is about.
@@ -169,7 +163,7 @@ impl Agent {
     ) {
         let now = context.now;
         match std::mem::replace(&mut self.doing, Doing::Rest { until: Some(now) }) {
-            Doing::Fence { action, call, redecide } if call == id => match answer {
+            Doing::Fence { action, call, .. } if call == id => match answer {
                 Answer::Read { asked } => {
                     context.contact.proved(asked);
                     self.core.fence_held();
@@ -179,7 +173,6 @@ impl Agent {
                     }
                 }
                 Answer::Command(_) | Answer::Changed | Answer::Failed => {
-                    let _ = redecide;
                     self.doing = Doing::Rest { until: self.core.fence_failed(now) };
                 }
             },
@@ -240,7 +233,7 @@ impl Agent {
                 };
                 if context.write_ledger(&self.app, &entry) {
                     self.core.noted(entry);
-                    self.effect(action, context);
+                    self.effect(action, state, context);
                 } else {
                     self.core.not_noted(&action, now);
                 }
@@ -299,6 +292,7 @@ impl Agent {
     }
 
     fn fence(&mut self, action: Action, state: &Arc<ClusterState>, context: &mut Context<'_>) {
+        self.read_asked = action.needs_barrier().then_some(context.at);
         if !action.needs_barrier() {
             self.begin(action, state, context);
             return;
@@ -311,17 +305,17 @@ impl Agent {
         let now = context.now;
         context.count_action(&action);
         if action.is_harmless() {
-            let step = self.attempt(&action, state, context);
+            let step = self.attempt(&action, context);
             self.doing = Doing::Attempt { action, began: now, step, redecide: now + REDECIDE_EVERY };
         } else if let Some(entry) = self.core.note(&action) {
             let until = now + context.fsync();
             self.doing = Doing::Note { action, entry, until };
         } else {
-            self.effect(action, context);
+            self.effect(action, state, context);
         }
     }
 
-    fn attempt(&mut self, action: &Action, state: &Arc<ClusterState>, context: &mut Context<'_>) -> Step {
+    fn attempt(&mut self, action: &Action, context: &mut Context<'_>) -> Step {
         let node = context.me;
         let app = self.app.clone();
         let operation = match action {
@@ -358,10 +352,10 @@ impl Agent {
             | Action::Stop
             | Action::Wait { .. } => unreachable!("not an attempt: {action:?}"),
         };
-        Step::Operation(self.operate(action, operation, Some(state), context))
+        Step::Operation(self.operate(operation, context))
     }
 
-    fn effect(&mut self, action: Action, context: &mut Context<'_>) {
+    fn effect(&mut self, action: Action, state: &ClusterState, context: &mut Context<'_>) {
         let operation = match &action {
             Action::Install { transition, trial } => {
                 let report = Report::Stage { stage: Stage::Installing };
@@ -385,22 +379,54 @@ impl Agent {
             | Action::Wait { .. } => unreachable!("not an effect: {action:?}"),
         };
         context.log(|| format!("{}: {}", self.app, name(&action)));
-        let operation = self.operate(&action, operation, None, context);
+        let effect = self.effect_of(&action, state, context);
+        let operation = self.operate(operation, context);
+        context.effects.push(Effect::Begins { operation, effect });
         self.doing = Doing::Effect { action, began: context.now, operation, overruled: None };
     }
 
-    fn operate(
-        &mut self,
-        action: &Action,
-        operation: Operation,
-        _state: Option<&Arc<ClusterState>>,
-        context: &mut Context<'_>,
-    ) -> OperationId {
+    fn operate(&mut self, operation: Operation, context: &mut Context<'_>) -> OperationId {
         let at = context.at;
         let host = context.hosts.get_mut(&self.app).expect("an agent is opened only where there is a host");
-        let id = host.begin(at, operation);
-        context.effects.push(Effect::Began { app: self.app.clone(), operation: id, action: action.clone() });
-        id
+        host.begin(at, operation)
+    }
+
+    /// The effect, for the promises.
+    fn effect_of(
+        &mut self,
+        action: &Action,
+        state: &ClusterState,
+        context: &Context<'_>,
+    ) -> promises::Effect {
+        let newest = self.core.order(state).map(|order| order.generation);
+        let ordered = newest.map_or(Warrant::Upkeep, Warrant::Order);
+        let (deed, warrant) = match action {
+            Action::Install { transition, trial } => {
+                (Deed::Install { to: transition.to.clone() }, Warrant::Order(trial.generation))
+            }
+            Action::Commit { transition } => (Deed::Commit { to: transition.to.clone() }, ordered),
+            Action::RollBack { transition, by, .. } => {
+                let warrant = match by {
+                    Authority::Order(generation) => Warrant::Order(*generation),
+                    Authority::Orphan(rollout) => Warrant::Orphan(*rollout),
+                };
+                (Deed::RollBack { from: transition.from.clone() }, warrant)
+            }
+            Action::Repair { decided, .. } => (Deed::Repair { decided: decided.clone() }, Warrant::Upkeep),
+            Action::Stop => (Deed::Stop, Warrant::Upkeep),
+            Action::Start
+            | Action::Observe
+            | Action::Place { .. }
+            | Action::Preflight { .. }
+            | Action::Verify { .. }
+            | Action::Drain { .. }
+            | Action::Report { .. }
+            | Action::ReportOrphan { .. }
+            | Action::Announce { .. }
+            | Action::Wait { .. } => (Deed::Start, Warrant::Upkeep),
+        };
+        let (node, app, read_asked_at) = (context.me, self.app.clone(), self.read_asked.take());
+        promises::Effect { node, app, deed, warrant, read_asked_at, newest_applied: newest }
     }
 
     fn fetched(&mut self, release: ReleaseId, context: &mut Context<'_>) {
@@ -412,7 +438,7 @@ impl Agent {
         if context.can_fetch() {
             context.fetched.insert(release.manifest);
             let operation = Operation::Place { version: release.version, manifest: release.manifest };
-            let id = self.operate(&action, operation, None, context);
+            let id = self.operate(operation, context);
             self.doing = Doing::Attempt { action, began, step: Step::Operation(id), redecide };
         } else {
             let error = ContextError::Fetch { release, reason: "no peer has it".to_owned() };
@@ -421,6 +447,9 @@ impl Agent {
     }
 
     fn take_in(&mut self, action: &Action, ended: Ended, began: Monotonic, context: &mut Context<'_>) {
+        if let Ended::Observed(Ok(seen)) = &ended {
+            context.coverage.saw(seen);
+        }
         context.log(|| format!("{}: {} -> {}", self.app, name(action), brief(&ended)));
         let Follow { store, prompt_health } = self.core.take_in(action, ended, began, context.now);
         if prompt_health {

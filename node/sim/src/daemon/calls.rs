@@ -7,7 +7,7 @@ use bytes::Bytes;
 use relupd::clock::Monotonic;
 use relupd::consensus::MembershipChange;
 use relupd::consensus::stepped::{Attempt, Ended, Read};
-use relupd::ids::{AppName, RaftId};
+use relupd::ids::{AppName, CommandId, RaftId};
 use relupd::state::Outcome;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub enum Answer {
 
 #[derive(Debug)]
 enum What {
-    Command(Bytes),
+    Command { id: CommandId, entry: Bytes },
     Membership(MembershipChange),
 }
 
@@ -63,6 +63,8 @@ struct Reading {
     asked: Monotonic,
     until: Monotonic,
     read: Read,
+    /// What had been applied anywhere when it was asked for.
+    newest: u64,
 }
 
 /// Names a call of one daemon's life.
@@ -76,8 +78,15 @@ pub struct Calls {
 }
 
 impl Calls {
-    pub fn propose(&mut self, caller: Caller, entry: Bytes, now: Monotonic, patience: Duration) -> CallId {
-        self.begin(caller, What::Command(entry), now, patience)
+    pub fn propose(
+        &mut self,
+        caller: Caller,
+        id: CommandId,
+        entry: Bytes,
+        now: Monotonic,
+        patience: Duration,
+    ) -> CallId {
+        self.begin(caller, What::Command { id, entry }, now, patience)
     }
 
     pub fn change_membership(
@@ -98,10 +107,17 @@ impl Calls {
         id
     }
 
-    pub fn read(&mut self, caller: Caller, core: &mut Core, now: Monotonic, patience: Duration) -> CallId {
+    pub fn read(
+        &mut self,
+        caller: Caller,
+        core: &mut Core,
+        now: Monotonic,
+        patience: Duration,
+        newest: u64,
+    ) -> CallId {
         let id = self.number();
         let read = core.read(now);
-        self.reads.insert(id, Reading { caller, asked: now, until: now + patience, read });
+        self.reads.insert(id, Reading { caller, asked: now, until: now + patience, read, newest });
         id
     }
 
@@ -150,7 +166,8 @@ impl Calls {
             }
         }
         for (id, reading) in &mut self.reads {
-            if reading.read.poll().is_some() {
+            if let Some(applied) = reading.read.poll() {
+                effects.push(Effect::Read { applied, newest: reading.newest });
                 answered.push((*id, reading.caller.clone(), Answer::Read { asked: reading.asked }));
             } else if now >= reading.until {
                 answered.push((*id, reading.caller.clone(), Answer::Failed));
@@ -187,7 +204,12 @@ impl Proposal {
             // An answer of a leader that is none any more is not waited for.
             let lost = self.leader.is_some() && self.leader != leader;
             match ended {
-                Some(Ended::Applied(outcome)) => return Some(Answer::Command(outcome)),
+                Some(Ended::Applied(outcome)) => {
+                    if let What::Command { id: command, .. } = &self.what {
+                        effects.push(Effect::Answered { command: *command, outcome: outcome.clone() });
+                    }
+                    return Some(Answer::Command(outcome));
+                }
                 Some(Ended::Changed(_)) => return Some(Answer::Changed),
                 Some(Ended::Refused(_)) => return Some(Answer::Failed),
                 Some(Ended::Untouched | Ended::Uncertain) => self.again(now + tick),
@@ -201,7 +223,7 @@ impl Proposal {
         if self.attempt.is_none() && now >= self.retry_at {
             self.number += 1;
             let mut attempt = match &self.what {
-                What::Command(entry) => core.propose(entry.clone(), now),
+                What::Command { entry, .. } => core.propose(entry.clone(), now),
                 What::Membership(change) => core.change_membership(change.clone(), now),
             };
             if let Some((to, request)) = attempt.forward.take() {

@@ -3,9 +3,10 @@
 
 use super::calls::{CallId, Caller, Calls};
 use super::{Core, Effect};
-use crate::coverage::Coverage;
+use crate::figures::Stopwatch;
 use crate::host::Host;
 use crate::random::Random;
+use crate::reached::Coverage;
 use crate::trace::Trace;
 use relupd::agent::decide::Action;
 use relupd::agent::ledger::LedgerEntry;
@@ -72,6 +73,9 @@ pub struct Context<'a> {
     pub random: &'a mut Random,
     pub effects: &'a mut Vec<Effect>,
     pub coverage: &'a mut Coverage,
+    pub stopwatch: &'a mut Stopwatch,
+    /// What has been applied anywhere.
+    pub newest: u64,
     pub trace: &'a mut Trace,
 }
 
@@ -85,7 +89,7 @@ impl Context<'_> {
     }
 
     pub fn count_action(&mut self, action: &Action) {
-        self.coverage.reached("agent decision", super::agent::name(action));
+        self.coverage.acts(action);
         self.trace.mix(action_number(action));
     }
 
@@ -100,11 +104,11 @@ impl Context<'_> {
         let id = CommandId::from_parts(millis, random);
         let at = jiff::Timestamp::from_millisecond(self.wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let entry = Entry { id, actor, at, command };
-        self.calls.propose(caller, entry.encode().into(), self.now, PROPOSE_PATIENCE)
+        self.calls.propose(caller, id, entry.encode().into(), self.now, PROPOSE_PATIENCE)
     }
 
     pub fn read(&mut self, caller: Caller) -> CallId {
-        self.calls.read(caller, self.core, self.now, READ_PATIENCE)
+        self.calls.read(caller, self.core, self.now, READ_PATIENCE, self.newest)
     }
 
     /// Brings a ledger to disk; whether that succeeded.

@@ -69,21 +69,19 @@ impl Reconciler {
         let silence = silence(&context.core.status(), context.me, state, now);
         let timers = self.timers.get_or_insert_default();
         timers.advance(state, now);
-        let round = context.coverage.timed_step(|| Round::of(state, &silence, timers));
+        let round = context.stopwatch.time(|| Round::of(state, &silence, timers));
         self.look_at = Some(now + round.pause());
         for (rollout, decisions) in round.decisions {
             if decisions.is_empty() {
                 continue;
             }
             let (rollout, revision) = (rollout.id, rollout.revision);
-            context.coverage.decisions(&decisions);
             context.log(|| format!("{rollout}: decides {decisions:?}"));
             self.queue.push_back(Command::Decide { rollout, revision, decisions });
         }
-        context.coverage.waits(&round.waits);
+        context.coverage.waits(round.waits.values().flatten());
         self.waits = round.waits;
         if let Some(draft) = round.catch_up {
-            context.coverage.reached("reconciler", "catch-up");
             context.log(|| format!("{}: catch-up to {}", draft.app, draft.to));
             self.queue.push_back(draft.into_command());
         }
@@ -106,7 +104,6 @@ impl Reconciler {
                 self.queue.push_front(Command::StartRollout { plan });
             }
             (Kind::Decision, Answer::Command(Err(_))) => {
-                context.coverage.reached("reconciler", "decision void");
                 self.rests_until = Some(context.now + AFTER_REJECTION);
             }
             _ => {}
@@ -148,17 +145,14 @@ impl Keeper {
         let decision = voters::Input::of(&context.core.status(), members, settings, context.now)
             .map_or(VoterDecision::Settled, |input| voters::decide(&input));
         match decision {
-            VoterDecision::Settled => context.coverage.reached("voters", "settled"),
-            VoterDecision::Wait(_) => context.coverage.reached("voters", "wait"),
+            VoterDecision::Settled | VoterDecision::Wait(_) => {}
             VoterDecision::Change(change) => {
-                context.coverage.reached("voters", "change");
                 context.log(|| format!("voters: {change}"));
                 let now = context.now;
                 let call = context.calls.change_membership(Caller::Keeper, change, now, PROPOSE_PATIENCE);
                 self.call = Some(call);
             }
             VoterDecision::TransferLeadership { to } => {
-                context.coverage.reached("voters", "transfer");
                 context.log(|| format!("voters: hands leadership to {to}"));
                 context.core.transfer(to, context.now);
             }

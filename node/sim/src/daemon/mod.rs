@@ -7,11 +7,13 @@ pub mod context;
 pub mod leader;
 
 use crate::clock::{Clock, Process};
-use crate::coverage::Coverage;
 use crate::disk::SimulatedDisk;
+use crate::figures::Stopwatch;
 use crate::host::{self, Host, OperationId};
 use crate::machine::{Record, Recorded};
+use crate::promises;
 use crate::random::Random;
+use crate::reached::Coverage;
 use crate::trace::Trace;
 use agent::Agent;
 use bytes::Bytes;
@@ -19,13 +21,12 @@ use calls::{Answer, CallId, Caller, Calls};
 use context::{Contact, Context, Drawer};
 use leader::{Keeper, Reconciler};
 use raft::eraftpb::Message;
-use relupd::agent::decide::Action;
 use relupd::clock::Monotonic;
 use relupd::consensus::stepped::Stepped;
 use relupd::consensus::voters::VoterSettings;
 use relupd::consensus::{Options, Storage};
 use relupd::daemon::contact;
-use relupd::ids::{AppName, ClusterId, NodeId, RaftId};
+use relupd::ids::{AppName, ClusterId, CommandId, NodeId, RaftId};
 use relupd::state::command::{Actor, Command};
 use relupd::state::{ClusterState, Outcome};
 use std::collections::BTreeMap;
@@ -47,8 +48,12 @@ pub enum Effect {
     Operator { client: u64, answer: Result<Outcome, ()> },
     /// An operator's linearizable read was answered.
     OperatorRead { client: u64, holds: bool },
-    /// The driver began to do something.
-    Began { app: AppName, operation: OperationId, action: Action },
+    /// An agent begins an effect.
+    Begins { operation: OperationId, effect: promises::Effect },
+    /// A proposer was told an outcome.
+    Answered { command: CommandId, outcome: Outcome },
+    /// A linearizable read returned.
+    Read { applied: u64, newest: u64 },
 }
 
 /// What stays the same for all daemons of a simulation.
@@ -68,7 +73,9 @@ pub struct Ground<'a> {
     pub hosts: &'a mut BTreeMap<AppName, Host>,
     pub host_boot: &'a String,
     pub alone: bool,
+    pub newest: u64,
     pub coverage: &'a mut Coverage,
+    pub stopwatch: &'a mut Stopwatch,
     pub trace: &'a mut Trace,
 }
 
@@ -390,6 +397,8 @@ impl Daemon {
             random: &mut self.random,
             effects: &mut self.effects,
             coverage: ground.coverage,
+            stopwatch: ground.stopwatch,
+            newest: ground.newest,
             trace: ground.trace,
         };
         let parts = Parts {
