@@ -6,7 +6,10 @@ use crate::reached::Coverage;
 use crate::schedule::Schedule;
 use crate::trace::Trace;
 use crate::world::World;
-use relupd::state::ClusterState;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Once faults have ended, everything must have settled within this time: a rollout's own deadline, its
@@ -55,31 +58,13 @@ pub struct Ended {
 pub fn run(case: &Case) -> Ended {
     let shape = Shape::draw(case.seed);
     let schedule = case.schedule();
-    let calm_at = schedule.calm_at;
     let mut world = World::new(case.seed, shape, schedule, Trace::new(case.read_log));
-    let deadline = calm_at + SETTLES_WITHIN;
-    let mut settled_at = None;
-    while world.step() {
-        if world.witness.broken.is_some() {
-            break;
-        }
-        if world.now >= deadline {
-            let detail =
-                format!("not settled an hour after the last fault: {}", on_their_way(&world.newest_state()));
-            world.witness.say("S11", detail);
-            break;
-        }
-        if world.calm {
-            match (is_settled(&world), settled_at) {
-                (false, _) => settled_at = None,
-                (true, None) => settled_at = Some(world.now),
-                (true, Some(since)) if world.now >= since + STAYS_SETTLED => {
-                    world.witness.look_back(&world.nodes);
-                    break;
-                }
-                (true, Some(_)) => {}
-            }
-        }
+    // What panics in a daemon breaks a promise, too; the log up to there is worth reading.
+    let ran = catch_unwind(AssertUnwindSafe(|| live(&mut world)));
+    if let Err(panic) = ran {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        world.witness.say("panic", text.unwrap_or_default());
     }
     let broken = world.witness.broken.take();
     if let Some(broken) = &broken {
@@ -88,31 +73,92 @@ pub fn run(case: &Case) -> Ended {
     Ended {
         seed: case.seed,
         broken,
-        coverage: world.coverage,
         digest: world.trace.digest(),
         events: world.events,
         virtual_time: world.now,
         log: world.trace.lines().to_owned(),
+        coverage: world.coverage,
     }
+}
+
+/// Until everything has settled and stayed so, or a promise is broken.
+fn live(world: &mut World) {
+    let deadline = world.schedule.calm_at + SETTLES_WITHIN;
+    let mut settled_at = None;
+    while world.step() && world.witness.broken.is_none() {
+        if !world.calm {
+            continue;
+        }
+        match (is_settled(world), settled_at) {
+            (true, Some(since)) if world.now >= since + STAYS_SETTLED => break,
+            (true, None) => settled_at = Some(world.now),
+            (true, Some(_)) => {}
+            (false, _) => settled_at = None,
+        }
+        if world.now >= deadline {
+            break;
+        }
+    }
+    world.witness.look_back(&world.nodes);
 }
 
 fn is_settled(world: &World) -> bool {
     world.newest_state().rollouts.values().all(|rollout| rollout.phase.is_terminal())
 }
 
-fn on_their_way(state: &ClusterState) -> String {
-    let rollouts = state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal());
-    rollouts.map(|rollout| format!("{} {}", rollout.id, rollout.phase.name())).collect::<Vec<_>>().join(", ")
+/// What many runs came to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub seeds: u64,
+    pub events: u64,
+    pub coverage: Coverage,
+    /// Seeds that broke a promise, lowest first.
+    pub broken: BTreeMap<u64, Violation>,
 }
 
-/// Runs seeds one after the other until a promise is broken.
-pub fn run_seeds(seeds: impl IntoIterator<Item = u64>, mut each: impl FnMut(&Ended)) -> Option<Ended> {
-    for seed in seeds {
-        let ended = run(&Case::of(seed));
-        each(&ended);
-        if ended.broken.is_some() {
-            return Some(ended);
+impl Summary {
+    fn add(&mut self, ended: Ended) {
+        self.seeds += 1;
+        self.events += ended.events;
+        self.coverage.merge(&ended.coverage);
+        if let Some(violation) = ended.broken {
+            self.broken.insert(ended.seed, violation);
         }
     }
-    None
+
+    fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.events += other.events;
+        self.coverage.merge(&other.coverage);
+        self.broken.extend(other.broken);
+    }
+}
+
+/// Runs these seeds on so many threads, each simulation on one of them. Ends early once a promise was
+/// broken, where that is wanted.
+pub fn run_seeds(seeds: Range<u64>, threads: usize, until_broken: bool) -> Summary {
+    let next = AtomicU64::new(seeds.start);
+    let stop = AtomicBool::new(false);
+    let work = || {
+        let mut summary = Summary::default();
+        while !stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                break;
+            }
+            summary.add(run(&Case::of(seed)));
+            if until_broken && !summary.broken.is_empty() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        summary
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let mut whole = Summary::default();
+        for worker in workers {
+            whole.merge(worker.join().expect("a run catches its panics"));
+        }
+        whole
+    })
 }

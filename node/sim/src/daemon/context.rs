@@ -136,5 +136,5 @@ impl Context<'_> {
 }
 
 fn action_number(action: &Action) -> u64 {
-    super::agent::name(action).bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte))
+    super::agent::name(action).bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31) ^ u64::from(byte))
 }

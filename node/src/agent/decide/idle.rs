@@ -3,12 +3,12 @@
 
 use super::order::Ordered;
 use super::{Action, Input, WaitingFor, known, torn, wait};
-use crate::driver::{Observation, Running};
+use crate::driver::{Condition, Liveness, Observation, Running};
 use crate::ids::ReleaseVersion;
 use crate::state::app::Order;
 
 pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
-    let Some(seen) = known(input) else { return Action::Observe };
+    let Some(seen) = known(input).or_else(|| mendable(input)) else { return Action::Observe };
     let decided = decided(input, order);
     if input.instance.repair > input.ledger.repaired {
         return Action::Repair { decided: decided.cloned(), ordered: Some(input.instance.repair) };
@@ -22,8 +22,20 @@ pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
     match &seen.running {
         Running::Down if input.app.running && seen.permanent.is_some() => Action::Start,
         Running::Up { .. } if !input.app.running && input.app.rollout.is_none() => Action::Stop,
-        Running::Down | Running::Up { .. } | Running::Unknown { .. } => wait(WaitingFor::Nothing),
+        // Looking again tells whether it is mended.
+        Running::Unknown { .. } => Action::Observe,
+        Running::Down | Running::Up { .. } => wait(WaitingFor::Nothing),
     }
+}
+
+/// What was seen of a living VM, where it cannot be told which version runs because something is torn
+/// that a repair mends: the book that names the modules, or the modules themselves. A VM that is
+/// merely silent is waited for.
+fn mendable<'a>(input: &Input<'a>) -> Option<&'a Observation> {
+    let lives = matches!(input.liveness, Liveness::Up { .. });
+    input.observation.filter(|seen| {
+        lives && !matches!(seen.condition, Condition::Unknown { .. }) && torn(&seen.condition).is_some()
+    })
 }
 
 /// The version that the cluster decided on for this node.

@@ -1,6 +1,6 @@
 use super::case::{Case, seen, torn};
 use crate::agent::decide::Action;
-use crate::driver::{Liveness, Observation};
+use crate::driver::{Condition, Liveness, Observation, Running};
 
 #[test]
 fn the_app_is_kept_as_it_was_decided() {
@@ -32,6 +32,21 @@ fn a_repair_is_carried_out_once_for_each_order() {
     assert_eq!(case.decide(), Action::Repair { decided, ordered: Some(2) });
     case.ledger.repaired = 2;
     assert_eq!(case.name(), "wait for Nothing");
+}
+
+#[test]
+fn what_is_torn_is_repaired_though_it_hides_which_version_runs() {
+    let reason = "modules of no registered release".to_owned();
+    let hidden = Observation {
+        permanent: Some("0.1.0".parse().unwrap()),
+        running: Running::Unknown { reason },
+        condition: Condition::TornPointers { detail: "RELEASES cannot be read".to_owned() },
+    };
+    let mut case = Case::idle().sees(hidden);
+    case.app.rollout = None;
+    assert_eq!(case.name(), "repair");
+    case.liveness = Liveness::Unknown;
+    assert_ne!(case.name(), "repair", "a VM that has not dialled in yet is waited for");
 }
 
 #[test]
