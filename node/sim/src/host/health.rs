@@ -23,7 +23,16 @@ impl Host {
         self.to(now);
         let mut world = self.world.borrow_mut();
         let failure = |reason: &str| CheckFailure { check: "http".to_owned(), reason: reason.to_owned() };
-        why_unhealthy(&mut world).map(failure).into_iter().collect()
+        let failures: Vec<_> = why_unhealthy(&mut world).map(failure).into_iter().collect();
+        if let Some(vm) = world.vm_mut() {
+            if failures.is_empty() {
+                vm.rounds_passed += 1;
+                vm.rounds_failed_in_a_row = 0;
+            } else {
+                vm.rounds_failed_in_a_row += 1;
+            }
+        }
+        failures
     }
 }
 

@@ -3,6 +3,7 @@
 use super::disk::Paper;
 use super::world::{Process, World};
 use relupd::ids::{BootNonce, ReleaseVersion};
+use std::time::Duration;
 
 /// One app on one host, as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,12 @@ pub struct VmTruth {
     pub changing: bool,
     /// A process has the state of another version than its code.
     pub unmigrated: bool,
+    /// For how long its code runs, in true time.
+    pub ran_for: Duration,
+    /// Rounds of health checks that have passed since.
+    pub rounds_passed: u64,
+    /// The newest rounds that failed, back to the last that passed.
+    pub rounds_failed_in_a_row: u64,
 }
 
 impl Truth {
@@ -52,6 +59,9 @@ impl Truth {
                 handler_permanent: vm.handler.permanent.clone(),
                 changing: vm.job.is_some(),
                 unmigrated: vm.unmigrated,
+                ran_for: world.now.saturating_sub(vm.since),
+                rounds_passed: vm.rounds_passed,
+                rounds_failed_in_a_row: vm.rounds_failed_in_a_row,
             }),
         };
         Self {

@@ -26,6 +26,10 @@ pub(super) struct Vm {
     pub old_code_until: Duration,
     /// Since when its code runs.
     pub since: Duration,
+    /// Rounds of health checks that it has passed since.
+    pub rounds_passed: u64,
+    /// The newest rounds that it failed.
+    pub rounds_failed_in_a_row: u64,
     pub job: Option<Job>,
     /// What became of relups, by operation: asked again, the answer is the same.
     pub done: BTreeMap<String, Result<(), String>>,
@@ -90,6 +94,8 @@ impl Vm {
             unmigrated: false,
             old_code_until: now,
             since: now,
+            rounds_passed: 0,
+            rounds_failed_in_a_row: 0,
             job: None,
             done: BTreeMap::new(),
             stops_at: None,
@@ -130,6 +136,7 @@ impl Vm {
             // What OTP calls permanent is not `current` as well.
             self.handler.current.take_if(|current| Some(&*current) == self.handler.permanent.as_ref());
             self.since = now;
+            (self.rounds_passed, self.rounds_failed_in_a_row) = (0, 0);
             self.unmigrated |= job.fate == CodeChange::SkipsProcess;
             step = JobStep::Changed;
         }

@@ -3,14 +3,19 @@
 use super::acknowledged::{
     Acknowledged, a_command_takes_effect_once, a_read_sees_everything_committed_before_it,
 };
+use super::begins::{a_rollout_begins_on_what_its_plan_rests_on, no_rollout_begins_to_a_quarantined_release};
 use super::in_flight::no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing;
 use super::log::Log;
 use super::mixed::a_mix_of_two_versions_is_known_and_repaired;
 use super::newest_order::{
-    Deed, Effect, Orders, a_version_changes_only_by_the_newest_order_after_a_linearizable_read,
+    Begun, Effect, Orders, Purpose, a_repair_writes_what_was_decided,
+    a_version_changes_only_by_the_newest_order_after_a_linearizable_read,
+    an_effect_is_in_the_ledger_before_it_begins,
+    only_an_orphan_goes_back_by_itself_and_never_after_the_decision,
 };
 use super::one_way::{a_way_back_is_never_turned_round, nothing_forward_is_ordered_after_a_halt};
 use super::permanent::{Judged, nothing_is_permanent_before_its_verdict_and_the_decision};
+use super::said::{Said, what_a_node_says_of_itself_is_so};
 use super::settled::terminal_means_settled_on_the_hosts;
 use super::terminal::every_rollout_has_ended;
 use super::{Hosts, Violation, broken};
@@ -29,7 +34,8 @@ pub struct Auditor {
     acknowledged: Acknowledged,
     orders: Orders,
     judged: Judged,
-    effects: BTreeMap<(NodeId, AppName, OperationId), Effect>,
+    begun: Begun,
+    purposes: BTreeMap<(NodeId, AppName, OperationId), Purpose>,
     /// The state as far as anybody has applied it.
     newest: Option<Arc<ClusterState>>,
     /// The whole state is compared at every so many indices.
@@ -45,7 +51,8 @@ impl Auditor {
             acknowledged: Acknowledged::default(),
             orders: Orders::default(),
             judged: Judged::default(),
-            effects: BTreeMap::new(),
+            begun: Begun::default(),
+            purposes: BTreeMap::new(),
             newest: None,
             digest_every: digest_every.max(1),
             found: Vec::new(),
@@ -70,7 +77,7 @@ impl Auditor {
     }
 
     /// A node has applied an entry (`None` is one without a command, e.g. a leader's first), and `state`
-    /// is what it holds now.
+    /// is what it holds now: its own, or what a replica of the log came to.
     pub fn applied(
         &mut self,
         at: Duration,
@@ -102,6 +109,8 @@ impl Auditor {
         if let Some(before) = before {
             self.found.extend(nothing_forward_is_ordered_after_a_halt(&before, state));
             self.found.extend(a_way_back_is_never_turned_round(&before, state));
+            self.found.extend(a_rollout_begins_on_what_its_plan_rests_on(&before, state));
+            self.found.extend(no_rollout_begins_to_a_quarantined_release(&before, state));
             self.found.extend(terminal_means_settled_on_the_hosts(&before, state, hosts));
         }
     }
@@ -134,12 +143,22 @@ impl Auditor {
         self.found.extend(a_read_sees_everything_committed_before_it(node, applied, newest_when_asked));
     }
 
-    /// An agent begins an effect, which its host carries out as this operation.
-    pub fn begins(&mut self, operation: OperationId, effect: Effect) {
+    /// An agent begins an effect on its host.
+    pub fn begins(&mut self, effect: &Effect<'_>) {
         let orders = &self.orders;
         self.found
-            .extend(a_version_changes_only_by_the_newest_order_after_a_linearizable_read(&effect, orders));
-        self.effects.insert((effect.node, effect.app.clone(), operation), effect);
+            .extend(a_version_changes_only_by_the_newest_order_after_a_linearizable_read(effect, orders));
+        self.found.extend(an_effect_is_in_the_ledger_before_it_begins(effect));
+        self.found.extend(a_repair_writes_what_was_decided(effect));
+        self.found.extend(only_an_orphan_goes_back_by_itself_and_never_after_the_decision(effect));
+        self.found.extend(self.begun.an_installation_is_begun_once(effect));
+        let key = (effect.node, effect.app.clone(), effect.operation);
+        self.purposes.insert(key, Purpose::of(effect.action));
+    }
+
+    /// An agent says something of its node.
+    pub fn says(&mut self, said: &Said<'_>) {
+        self.found.extend(what_a_node_says_of_itself_is_so(said));
     }
 
     /// A version changed on a host.
@@ -149,8 +168,8 @@ impl Auditor {
             What::Permanent { to, .. } => (to.as_ref(), true),
         };
         if let Cause::Operation(operation) = change.cause {
-            let effect = self.effects.get(&(node, app.clone(), operation));
-            self.found.extend(a_change_is_what_its_effect_was_for(node, to, change, effect));
+            let purpose = self.purposes.get(&(node, app.clone(), operation));
+            self.found.extend(a_change_is_what_its_operation_was_for(node, to, change, purpose));
         }
         if let (true, Some(to), Some(state)) = (is_pointer, to, &self.newest) {
             let judged = &self.judged;
@@ -180,28 +199,15 @@ impl Auditor {
     }
 }
 
-/// S4: what changes on a host is what the effect was about, and not something else beside it.
-fn a_change_is_what_its_effect_was_for(
+/// S4: what changes on a host is what the operation was about, and not something else beside it.
+fn a_change_is_what_its_operation_was_for(
     node: NodeId,
     to: Option<&ReleaseVersion>,
     change: &Change,
-    effect: Option<&Effect>,
+    purpose: Option<&Purpose>,
 ) -> Option<Violation> {
-    let why = match effect {
-        None => "by no effect".to_owned(),
-        Some(effect) => {
-            let meant = match &effect.deed {
-                Deed::Install { to: meant } | Deed::Commit { to: meant } => to == Some(meant),
-                Deed::RollBack { from } => to == from.as_ref(),
-                Deed::Repair { decided: Some(decided) } => to == Some(decided),
-                // What is started is what the pointers say; that is judged where they move.
-                Deed::Repair { decided: None } | Deed::Start | Deed::Stop => true,
-            };
-            if meant {
-                return None;
-            }
-            format!("by {:?}", effect.deed)
-        }
-    };
-    Some(broken("S4", format!("node {node}: {:?} {why}", change.what)))
+    if purpose.is_some_and(|purpose| purpose.allows(to)) {
+        return None;
+    }
+    Some(broken("S4", format!("node {node}: {:?}, by an operation for {purpose:?}", change.what)))
 }

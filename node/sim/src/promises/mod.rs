@@ -4,6 +4,7 @@
 
 mod acknowledged;
 mod audit;
+mod begins;
 mod in_flight;
 mod log;
 mod mixed;
@@ -11,15 +12,17 @@ mod newest_order;
 mod one_way;
 mod outsiders;
 mod permanent;
+mod said;
 mod settled;
 mod terminal;
 #[cfg(test)]
 mod tests;
 
 pub use audit::Auditor;
-pub use newest_order::{Deed, Effect, Warrant};
+pub use newest_order::Effect;
 pub use outsiders::{Contact, a_revoked_peer_changes_nothing_and_learns_nothing};
 pub use relupd::state::invariants::Violation;
+pub use said::Said;
 
 use crate::host::Truth;
 use relupd::ids::{AppName, NodeId};

@@ -1,42 +1,57 @@
-//! S4.
+//! S4, and what keeps it true after a crash: the ledger.
 
 use super::{Violation, broken};
-use relupd::ids::{AppName, Generation, NodeId, ReleaseVersion, RolloutId};
+use crate::host::{OperationId, ProcessTruth, Truth};
+use relupd::agent::decide::{Action, Authority};
+use relupd::agent::ledger::LedgerEntry;
+use relupd::driver::Method;
+use relupd::ids::{AppName, BootNonce, Generation, NodeId, ReleaseVersion};
+use relupd::spec::Orphan;
+use relupd::state::ClusterState;
+use relupd::state::app::Order;
+use relupd::state::rollout::Phase;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// An effect that a node's agent is about to have on its host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effect {
+/// An effect that a node's agent begins, with everything it rests on there and then.
+#[derive(Debug)]
+pub struct Effect<'a> {
+    pub operation: OperationId,
     pub node: NodeId,
-    pub app: AppName,
-    pub deed: Deed,
-    pub warrant: Warrant,
-    /// When its last linearizable read that succeeded was asked for; `None` where there was none for
-    /// this effect.
+    pub app: &'a AppName,
+    pub action: &'a Action,
+    /// The state as applied there.
+    pub applied: &'a ClusterState,
+    /// When the linearizable read that it was fenced by was asked for, in true time.
     pub read_asked_at: Option<Duration>,
-    /// The newest order in the state as applied there.
-    pub newest_applied: Option<Generation>,
+    /// How long the node had no contact with a proven leader, as it measures it itself.
+    pub contact_age: Duration,
+    /// It is noted in the ledger just now, and not from before a crash.
+    pub noted_now: bool,
+    /// The ledger as it is on disk.
+    pub on_disk: Option<&'a LedgerEntry>,
+    pub truth: &'a Truth,
 }
 
-/// What is about to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
-    Install { to: ReleaseVersion },
-    Commit { to: ReleaseVersion },
-    RollBack { from: Option<ReleaseVersion> },
-    Repair { decided: Option<ReleaseVersion> },
-    Start,
-    Stop,
-}
+impl Effect<'_> {
+    /// By which order, where it is by one.
+    fn order(&self) -> Option<Generation> {
+        match self.action {
+            Action::Install { trial, .. } => Some(trial.generation),
+            Action::RollBack { by: Authority::Order(generation), .. } => Some(*generation),
+            Action::Commit { .. } => self.newest().map(|(generation, _)| generation),
+            _ => None,
+        }
+    }
 
-/// What entitles to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Warrant {
-    Order(Generation),
-    Orphan(RolloutId),
-    /// Keeping the app as it was decided: it takes no order.
-    Upkeep,
+    fn newest(&self) -> Option<(Generation, Order)> {
+        let instance = self.applied.apps.get(self.app)?.instances.get(&self.node)?;
+        instance.assignment.as_ref().map(|order| (order.generation, order.order))
+    }
+
+    fn broken(&self, why: String) -> Option<Violation> {
+        Some(broken("S4", format!("node {}: {:?}: {why}", self.node, self.action)))
+    }
 }
 
 /// When the newest order to each node was first known to be committed, and which it was; `None` is an
@@ -55,7 +70,7 @@ impl Orders {
     }
 
     /// What came after this order and was committed by then.
-    fn overtaken(&self, effect: &Effect, order: Generation, by: Duration) -> Option<Option<Generation>> {
+    fn overtaken(&self, effect: &Effect<'_>, order: Generation, by: Duration) -> Option<Option<Generation>> {
         let known = self.0.get(&(effect.app.clone(), effect.node))?;
         let mut after = known.iter().skip_while(|(_, newest)| *newest != Some(order)).skip(1);
         after.find(|(at, _)| *at < by).map(|(_, newest)| *newest)
@@ -66,25 +81,117 @@ impl Orders {
 /// newest that is applied there, and the read before must have been asked for at a time by which nothing
 /// newer was committed. An order that is committed after the read was asked for is nobody's fault.
 pub(super) fn a_version_changes_only_by_the_newest_order_after_a_linearizable_read(
-    effect: &Effect,
+    effect: &Effect<'_>,
     orders: &Orders,
 ) -> Option<Violation> {
-    let Warrant::Order(order) = effect.warrant else { return None };
-    let violation =
-        |why: String| Some(broken("S4", format!("node {} {:?} by {order}: {why}", effect.node, effect.deed)));
-    if effect.newest_applied != Some(order) {
-        return violation(format!("the newest applied there is {:?}", effect.newest_applied));
+    let order = effect.order()?;
+    let newest = effect.newest().map(|(generation, _)| generation);
+    if newest != Some(order) {
+        return effect.broken(format!("by {order}; the newest applied there is {newest:?}"));
     }
-    let needs_read = match effect.deed {
-        Deed::Install { .. } | Deed::Commit { .. } | Deed::RollBack { .. } => true,
-        Deed::Repair { .. } | Deed::Start | Deed::Stop => false,
+    let Some(asked) = effect.read_asked_at else {
+        return effect.broken("without a linearizable read".to_owned());
     };
-    match effect.read_asked_at {
-        None if needs_read => violation("without a linearizable read".to_owned()),
-        None => None,
-        Some(asked) => match orders.overtaken(effect, order, asked) {
-            None => None,
-            Some(newer) => violation(format!("{newer:?} was committed before its read was asked for")),
-        },
+    let newer = orders.overtaken(effect, order, asked)?;
+    effect.broken(format!("by {order}; {newer:?} was committed before its read was asked for"))
+}
+
+/// S4. What takes no order must agree with what was decided: a repair writes the version that the
+/// cluster decided on for this node, never merely the one that happens to run.
+pub(super) fn a_repair_writes_what_was_decided(effect: &Effect<'_>) -> Option<Violation> {
+    let Action::Repair { decided: Some(written), .. } = effect.action else { return None };
+    let instance = effect.applied.apps.get(effect.app)?.instances.get(&effect.node)?;
+    let order = instance.assignment.as_ref();
+    let decided = match order.map(|order| (order, order.order)) {
+        Some((order, Order::Commit)) => Some(&order.to),
+        Some((order, Order::Revert)) => order.from.as_ref(),
+        Some((_, Order::Prepare | Order::Upgrade | Order::Drain)) | None => instance.settled.as_ref(),
+    };
+    let decided = decided.map(|release| &release.version);
+    if decided == Some(written) { None } else { effect.broken(format!("{decided:?} was decided")) }
+}
+
+/// S4. The orphan rule is for a node that was left alone for long enough, and never once the decision is
+/// applied there: from then on it goes forward.
+pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
+    effect: &Effect<'_>,
+) -> Option<Violation> {
+    let Action::RollBack { by: Authority::Orphan(id), .. } = effect.action else { return None };
+    let rollout = effect.applied.rollouts.get(id)?;
+    if matches!(rollout.phase, Phase::Committing { decided: true }) {
+        return effect.broken("commit is decided".to_owned());
+    }
+    match rollout.spec.upgrade.orphan {
+        Orphan::Hold => effect.broken("its policy is to hold".to_owned()),
+        Orphan::Revert { after, .. } if effect.noted_now && effect.contact_age < after => {
+            effect.broken(format!("after {:?}, its deadline is {after:?}", effect.contact_age))
+        }
+        Orphan::Revert { .. } => None,
+    }
+}
+
+/// S4. Asked when an effect begins: what a crash would interrupt must be on disk by then, or nobody would
+/// know afterwards that it may have been begun.
+pub(super) fn an_effect_is_in_the_ledger_before_it_begins(effect: &Effect<'_>) -> Option<Violation> {
+    let on_disk = effect.on_disk;
+    let noted = match effect.action {
+        Action::Install { trial, .. } => on_disk
+            .and_then(|ledger| ledger.trial.as_ref())
+            .is_some_and(|noted| noted.generation == trial.generation && noted.attempt == trial.attempt),
+        Action::RollBack { rung, by: Authority::Order(generation), .. } => on_disk
+            .and_then(|ledger| ledger.ladder_of(*generation))
+            .is_some_and(|ladder| ladder.begun == Some(*rung)),
+        Action::RollBack { rung, by: Authority::Orphan(rollout), .. } => on_disk
+            .and_then(|ledger| ledger.orphaned(*rollout))
+            .is_some_and(|ladder| ladder.begun == Some(*rung)),
+        _ => true,
+    };
+    if noted { None } else { effect.broken(format!("the ledger on disk says {on_disk:?}")) }
+}
+
+/// In which life of the VM each relup was begun first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Begun(BTreeMap<(NodeId, AppName, Generation, u32), BootNonce>);
+
+impl Begun {
+    /// S4. A relup that is begun again in another life of the VM is another installation: the first one
+    /// was interrupted, and an interrupted installation is a failed verdict.
+    pub(super) fn an_installation_is_begun_once(&mut self, effect: &Effect<'_>) -> Option<Violation> {
+        let Action::Install { trial, transition } = effect.action else { return None };
+        let ProcessTruth::Up(vm) = &effect.truth.process else { return None };
+        let key = (effect.node, effect.app.clone(), trial.generation, trial.attempt);
+        let first = self.0.entry(key).or_insert_with(|| vm.nonce.clone());
+        let again = transition.method == Method::Hot && *first != vm.nonce;
+        let first = first.clone();
+        if again { effect.broken(format!("it was begun in {first}, now it is {}", vm.nonce)) } else { None }
+    }
+}
+
+/// What an operation was begun for, to be held against what changes because of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// This version, or nothing, is to run and be permanent.
+    To(Option<ReleaseVersion>),
+    /// Whatever the pointers say.
+    Anything,
+}
+
+impl Purpose {
+    pub(super) fn of(action: &Action) -> Self {
+        match action {
+            Action::Install { transition, .. } | Action::Commit { transition } => {
+                Self::To(Some(transition.to.clone()))
+            }
+            Action::RollBack { transition, .. } => Self::To(transition.from.clone()),
+            Action::Repair { decided: Some(decided), .. } => Self::To(Some(decided.clone())),
+            _ => Self::Anything,
+        }
+    }
+
+    pub(super) fn allows(&self, version: Option<&ReleaseVersion>) -> bool {
+        match self {
+            Self::To(meant) => version == meant.as_ref(),
+            Self::Anything => true,
+        }
     }
 }

@@ -20,6 +20,11 @@ pub(super) fn terminal_means_settled_on_the_hosts(
     });
     let takes_part = |progress: &NodeProgress| !matches!(progress.step, Step::Skipped { .. });
     for rollout in ended {
+        let current = after.apps.get(&rollout.plan.app).and_then(|app| app.current.as_ref());
+        if rollout.phase == Phase::Completed && current != Some(&rollout.plan.to) {
+            let detail = format!("{} completed, the app is committed to {current:?}", rollout.id);
+            return Some(broken("S5", detail));
+        }
         for (node, progress) in rollout.nodes.iter().filter(|(_, progress)| takes_part(progress)) {
             let Some(truth) = hosts.truth(*node, &rollout.plan.app) else { continue };
             if let Some(detail) = unsettled(rollout, *node, progress, &truth) {

@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::host::{Cause, Change, OperationId, ProcessTruth, VmTruth, What};
-use relupd::driver::{Condition, Method, Observation, Running};
+use relupd::agent::decide::{Action, Authority};
+use relupd::agent::ledger::{Ladder, LedgerEntry, Trial, TrialProgress};
+use relupd::driver::{Condition, Method, Observation, Rung, Running, Transition};
 use relupd::ids::{
     BootNonce, ClusterId, CommandId, Digest, Generation, PlanId, RaftId, ReleaseVersion, RolloutId,
 };
@@ -12,12 +14,12 @@ use relupd::spec::{
     ServiceKind, Unreachable, UpgradePolicy,
 };
 use relupd::state::app::{App, Assignment, Instance, Order};
-use relupd::state::command::{Actor, Applied, Command, Entry};
+use relupd::state::command::{Actor, Applied, Command, Entry, Report};
 use relupd::state::node::{Membership, NodeRecord};
 use relupd::state::plan::{Plan, PlanStep, Purpose};
 use relupd::state::release::ReleaseId;
 use relupd::state::rollout::{AbortMode, Elapsed, HaltReason, NodeProgress, Phase, Rollout, Stage, Step};
-use relupd::state::{ClusterState, Genesis, Outcome};
+use relupd::state::{ClusterState, Genesis, Outcome, Quarantine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,13 +152,14 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
         ended_at: None,
         phase,
     };
+    let completed = rollout.phase == Phase::Completed;
     let on_its_way = (!rollout.phase.is_terminal()).then_some(ROLLOUT);
     state.apps.insert(
         app(),
         App {
             spec: spec(),
             basis: 1,
-            current: Some(release("1.0.0")),
+            current: Some(release(if completed { "2.0.0" } else { "1.0.0" })),
             running: true,
             rollout: on_its_way,
             instances: (1..=3).map(|number| (node(number), Instance::default())).collect(),
@@ -164,6 +167,7 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
     );
     state.rollouts.insert(ROLLOUT, Arc::new(rollout));
     state.next.generation = 10;
+    state.next.rollout = 1;
     state
 }
 
@@ -222,6 +226,9 @@ fn truth(permanent: &str, runs: &str) -> Truth {
             handler_permanent: Some(version(permanent)),
             changing: false,
             unmigrated: false,
+            ran_for: Duration::from_secs(60),
+            rounds_passed: 9,
+            rounds_failed_in_a_row: 0,
         }),
         down_by_us: false,
     }
@@ -345,36 +352,107 @@ fn ordered_twice() -> Auditor {
     auditor
 }
 
-fn install(generation: u64, read_asked_at: Option<u64>) -> Effect {
-    Effect {
-        node: node(1),
-        app: app(),
-        deed: Deed::Install { to: version("2.0.0") },
-        warrant: Warrant::Order(Generation(generation)),
-        read_asked_at: read_asked_at.map(Duration::from_secs),
-        newest_applied: Some(Generation(generation)),
+fn install(generation: u64) -> Action {
+    Action::Install { transition: transition(), trial: trial(generation) }
+}
+
+fn transition() -> Transition {
+    let operation = "shop-install".to_owned();
+    Transition { from: Some(version("1.0.0")), to: version("2.0.0"), method: Method::Hot, operation }
+}
+
+fn trial(generation: u64) -> Trial {
+    Trial {
+        rollout: ROLLOUT,
+        generation: Generation(generation),
+        attempt: 1,
+        method: Method::Hot,
+        life_before: None,
+        host_boot: String::new(),
+        progress: TrialProgress::Begun,
     }
+}
+
+/// What an auditor finds when this begins on node 1, where order 4 is the newest that is applied.
+fn begun(action: &Action, read_asked_at: Option<u64>, noted: bool, phase: Phase) -> BTreeSet<&'static str> {
+    let mut auditor = ordered_twice();
+    begin(&mut auditor, action, read_asked_at, noted, phase);
+    broken_by(auditor)
+}
+
+fn begin(auditor: &mut Auditor, action: &Action, read: Option<u64>, noted: bool, phase: Phase) {
+    let mut applied = state(phase, &healthy());
+    let newest = match action {
+        Action::Install { trial, .. } => trial.generation.0,
+        _ => 4,
+    };
+    order(&mut applied, 1, newest, Order::Upgrade);
+    let ledger = LedgerEntry { trial: Some(trial(newest)), ..LedgerEntry::default() };
+    auditor.begins(&Effect {
+        operation: OperationId(1),
+        node: node(1),
+        app: &app(),
+        action,
+        applied: &applied,
+        read_asked_at: read.map(Duration::from_secs),
+        contact_age: Duration::ZERO,
+        noted_now: true,
+        on_disk: noted.then_some(&ledger),
+        truth: &truth("1.0.0", "1.0.0"),
+    });
 }
 
 #[test]
 fn s4_an_effect_by_an_order_that_was_overtaken_before_the_read_is_found() {
-    let begun = |effect: Effect| {
-        let mut auditor = ordered_twice();
-        auditor.begins(OperationId(1), effect);
-        broken_by(auditor)
-    };
-    assert_eq!(begun(install(4, Some(250))), BTreeSet::new());
-    assert_eq!(begun(install(3, Some(150))), BTreeSet::new());
-    assert_eq!(begun(install(3, Some(250))), BTreeSet::from(["S4"]));
-    assert_eq!(begun(install(4, None)), BTreeSet::from(["S4"]));
-    let not_applied = Effect { newest_applied: Some(Generation(3)), ..install(4, Some(250)) };
-    assert_eq!(begun(not_applied), BTreeSet::from(["S4"]));
-    let orphan = Effect { warrant: Warrant::Orphan(ROLLOUT), read_asked_at: None, ..install(4, None) };
-    assert_eq!(begun(orphan), BTreeSet::new());
+    let found = |generation, read| begun(&install(generation), read, true, Phase::Rolling);
+    assert_eq!(found(4, Some(250)), BTreeSet::new());
+    assert_eq!(found(3, Some(150)), BTreeSet::new());
+    assert_eq!(found(3, Some(250)), BTreeSet::from(["S4"]));
+    assert_eq!(found(4, None), BTreeSet::from(["S4"]));
 }
 
 #[test]
-fn s4_a_change_that_no_effect_was_for_is_found() {
+fn s4_an_effect_that_is_not_in_the_ledger_is_found() {
+    assert_eq!(begun(&install(4), Some(250), false, Phase::Rolling), BTreeSet::from(["S4"]));
+}
+
+#[test]
+fn s4_an_orphan_that_goes_back_too_soon_or_after_the_decision_is_found() {
+    let ladder = Ladder::default();
+    let by = Authority::Orphan(ROLLOUT);
+    let back = Action::RollBack { transition: transition(), rung: Rung::Restart, ladder, by };
+    // The policy of these tests is to hold.
+    assert!(begun(&back, None, true, Phase::Rolling).contains("S4"));
+    assert!(begun(&back, None, true, Phase::Committing { decided: true }).contains("S4"));
+}
+
+#[test]
+fn s4_a_repair_towards_what_nobody_decided_is_found() {
+    let repair = |text| Action::Repair { decided: Some(version(text)), ordered: None };
+    let found = |text| {
+        let mut auditor = ordered_twice();
+        let mut applied = state(Phase::Rolling, &healthy());
+        order(&mut applied, 1, 4, Order::Commit);
+        auditor.begins(&Effect {
+            operation: OperationId(1),
+            node: node(1),
+            app: &app(),
+            action: &repair(text),
+            applied: &applied,
+            read_asked_at: None,
+            contact_age: Duration::ZERO,
+            noted_now: false,
+            on_disk: None,
+            truth: &truth("1.0.0", "1.0.0"),
+        });
+        broken_by(auditor)
+    };
+    assert_eq!(found("2.0.0"), BTreeSet::new());
+    assert_eq!(found("1.0.0"), BTreeSet::from(["S4"]));
+}
+
+#[test]
+fn s4_a_change_that_no_operation_was_for_is_found() {
     let change = |to: &str| Change {
         at: AT,
         what: What::Runs { from: Some(version("1.0.0")), to: Some(version(to)) },
@@ -382,7 +460,7 @@ fn s4_a_change_that_no_effect_was_for_is_found() {
     };
     let changed = |change: &Change| {
         let mut auditor = ordered_twice();
-        auditor.begins(OperationId(1), install(4, Some(250)));
+        begin(&mut auditor, &install(4), Some(250), true, Phase::Rolling);
         auditor.changed(node(1), &app(), change);
         broken_by(auditor)
     };
@@ -390,6 +468,63 @@ fn s4_a_change_that_no_effect_was_for_is_found() {
     assert_eq!(changed(&change("3.0.0")), BTreeSet::from(["S4"]));
     let other = Change { cause: Cause::Operation(OperationId(9)), ..change("2.0.0") };
     assert_eq!(changed(&other), BTreeSet::from(["S4"]));
+}
+
+/// What is found when node 1 says this of itself.
+fn says(report: &Report, truth: &Truth) -> BTreeSet<&'static str> {
+    let mut applied = state(Phase::Rolling, &upgrading());
+    order(&mut applied, 1, 4, Order::Upgrade);
+    let order = applied.apps[&app()].instances[&node(1)].assignment.as_ref().expect("an order");
+    let mut auditor = Auditor::new(1);
+    auditor.says(&Said { node: node(1), report, order, spec: &spec(), truth, clock_error: Duration::ZERO });
+    broken_by(auditor)
+}
+
+#[test]
+fn s6_a_verdict_on_another_life_another_version_or_half_a_bake_is_found() {
+    let report = Report::Healthy { boot_nonce: life() };
+    let good = truth("1.0.0", "2.0.0");
+    let with = |change: &dyn Fn(&mut VmTruth)| {
+        let mut truth = good.clone();
+        if let ProcessTruth::Up(vm) = &mut truth.process {
+            change(vm);
+        }
+        says(&report, &truth)
+    };
+    assert_eq!(with(&|_| {}), BTreeSet::new());
+    assert_eq!(with(&|vm| vm.nonce = BootNonce("another".to_owned())), BTreeSet::from(["S6"]));
+    assert_eq!(with(&|vm| vm.code = Some(version("1.0.0"))), BTreeSet::from(["S6"]));
+    assert_eq!(with(&|vm| vm.ran_for = Duration::from_secs(5)), BTreeSet::from(["S6"]));
+}
+
+#[test]
+fn s5_a_node_that_says_it_is_there_is_there() {
+    assert_eq!(says(&Report::Committed, &truth("2.0.0", "2.0.0")), BTreeSet::new());
+    assert_eq!(says(&Report::Committed, &truth("1.0.0", "2.0.0")), BTreeSet::from(["S5"]));
+    let back = Report::Reverted { by: None, tried: vec![] };
+    assert_eq!(says(&back, &truth("1.0.0", "1.0.0")), BTreeSet::new());
+    assert_eq!(says(&back, &truth("1.0.0", "2.0.0")), BTreeSet::from(["S5"]));
+}
+
+#[test]
+fn a_rollout_of_a_stale_plan_or_to_a_quarantined_release_is_found() {
+    let after = state(Phase::Preparing, &Step::Planned);
+    let mut before = after.clone();
+    before.rollouts.clear();
+    before.apps.get_mut(&app()).expect("the app").rollout = None;
+    assert_eq!(over(before.clone(), after.clone(), &Fleet::default()), BTreeSet::new());
+    let mut moved = before.clone();
+    moved.apps.get_mut(&app()).expect("the app").basis = 7;
+    assert_eq!(over(moved, after.clone(), &Fleet::default()), BTreeSet::from(["plan"]));
+    let known = Quarantine {
+        name: "shop".parse().expect("a name"),
+        version: version("2.0.0"),
+        rollout: RolloutId(0),
+        reason: "did harm".to_owned(),
+        since: Default::default(),
+    };
+    before.quarantine.insert(release("2.0.0").manifest, known);
+    assert_eq!(over(before, after, &Fleet::default()), BTreeSet::from(["quarantine"]));
 }
 
 #[test]
