@@ -15,6 +15,8 @@ pub struct Clock {
     rate: u128,
     /// Wall time minus UTC, in milliseconds.
     wall_ms: i64,
+    /// How far it has leapt, all in all.
+    leapt: Duration,
 }
 
 impl Clock {
@@ -22,7 +24,7 @@ impl Clock {
     /// many milliseconds.
     pub fn new(drift_ppm: i64, wall_ms: i64) -> Self {
         let rate = u128::from(1_000_000_u64.saturating_add_signed(drift_ppm));
-        Self { base: (Duration::ZERO, Duration::ZERO), rate, wall_ms }
+        Self { base: (Duration::ZERO, Duration::ZERO), rate, wall_ms, leapt: Duration::ZERO }
     }
 
     /// The monotonic clock at this true time.
@@ -40,6 +42,12 @@ impl Clock {
     /// The clock leaps ahead, as after a host was suspended.
     pub fn leap(&mut self, now: Duration, by: Duration) {
         self.base = (now, self.local(now) + by);
+        self.leapt += by;
+    }
+
+    /// How far it has leapt, all in all.
+    pub fn leapt(&self) -> Duration {
+        self.leapt
     }
 
     /// From now on it gains (or loses) so many microseconds a second.

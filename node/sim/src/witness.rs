@@ -5,7 +5,7 @@ use crate::host::{Change, Host, OperationId, Truth};
 use crate::machine::{Applied, Record};
 use crate::node::Node;
 use crate::promises::{
-    Auditor, Contact, Effect, Hosts, Violation, a_revoked_peer_changes_nothing_and_learns_nothing,
+    Auditor, Contact, Effect, Hosts, Said, Violation, a_revoked_peer_changes_nothing_and_learns_nothing,
 };
 use crate::reached::Coverage;
 use relupd::ids::{AppName, CommandId, NodeId, RolloutId};
@@ -163,8 +163,12 @@ impl Witness {
         self.auditor.read(node, applied, newest_when_asked);
     }
 
-    pub fn begins(&mut self, operation: OperationId, effect: Effect) {
+    pub fn begins(&mut self, operation: OperationId, effect: &Effect) {
         self.auditor.begins(operation, effect);
+    }
+
+    pub fn says(&mut self, said: &Said) {
+        self.auditor.says(said);
     }
 
     pub fn changed(&mut self, node: NodeId, app: &AppName, change: &Change) {

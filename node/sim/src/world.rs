@@ -423,7 +423,8 @@ impl World {
             }
             Effect::Operator { client, answer } => self.operator_answered(client, answer),
             Effect::OperatorRead { client, holds } => self.operator_read(place, client, holds),
-            Effect::Begins { operation, effect } => self.witness.begins(operation, effect),
+            Effect::Begins { operation, effect } => self.witness.begins(operation, &effect),
+            Effect::Says(said) => self.witness.says(&said),
             Effect::Answered { command, outcome } => self.witness.answered(command, &outcome),
             Effect::Read { applied, newest } => {
                 let node = self.nodes[place].id;

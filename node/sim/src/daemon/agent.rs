@@ -5,9 +5,9 @@ use super::Effect;
 use super::calls::{Answer, CallId, Caller};
 use super::context::Context;
 use crate::host::{self, Host, Monitor, Operation, OperationId, Reply};
-use crate::promises::{self, Deed, Warrant};
+use crate::promises;
 use relupd::agent::core::{Core, PATIENCE, REDECIDE_EVERY, Snapshot, Turn};
-use relupd::agent::decide::{Action, Authority};
+use relupd::agent::decide::Action;
 use relupd::agent::ledger::LedgerEntry;
 use relupd::agent::outcome::{Ended, Follow, PlaceError};
 use relupd::agent::{ContextError, ledger_file};
@@ -233,7 +233,7 @@ impl Agent {
                 };
                 if context.write_ledger(&self.app, &entry) {
                     self.core.noted(entry);
-                    self.effect(action, state, context);
+                    self.effect(action, true, state, context);
                 } else {
                     self.core.not_noted(&action, now);
                 }
@@ -305,17 +305,17 @@ impl Agent {
         let now = context.now;
         context.count_action(&action);
         if action.is_harmless() {
-            let step = self.attempt(&action, context);
+            let step = self.attempt(&action, state, context);
             self.doing = Doing::Attempt { action, began: now, step, redecide: now + REDECIDE_EVERY };
         } else if let Some(entry) = self.core.note(&action) {
             let until = now + context.fsync();
             self.doing = Doing::Note { action, entry, until };
         } else {
-            self.effect(action, state, context);
+            self.effect(action, false, state, context);
         }
     }
 
-    fn attempt(&mut self, action: &Action, context: &mut Context<'_>) -> Step {
+    fn attempt(&mut self, action: &Action, state: &Arc<ClusterState>, context: &mut Context<'_>) -> Step {
         let node = context.me;
         let app = self.app.clone();
         let operation = match action {
@@ -331,6 +331,8 @@ impl Agent {
                 return Step::Fetch { release: release.clone(), until };
             }
             Action::Report { generation, report } => {
+                let said = self.said(report, state, context);
+                context.effects.extend(said.map(|said| Effect::Says(Box::new(said))));
                 let command = Command::Report { node, app, generation: *generation, report: report.clone() };
                 return Step::Call(context.propose(Caller::Agent(self.app.clone()), command));
             }
@@ -355,7 +357,13 @@ impl Agent {
         Step::Operation(self.operate(operation, context))
     }
 
-    fn effect(&mut self, action: Action, state: &ClusterState, context: &mut Context<'_>) {
+    fn effect(
+        &mut self,
+        action: Action,
+        noted_now: bool,
+        state: &Arc<ClusterState>,
+        context: &mut Context<'_>,
+    ) {
         let operation = match &action {
             Action::Install { transition, trial } => {
                 let report = Report::Stage { stage: Stage::Installing };
@@ -379,9 +387,9 @@ impl Agent {
             | Action::Wait { .. } => unreachable!("not an effect: {action:?}"),
         };
         context.log(|| format!("{}: {}", self.app, name(&action)));
-        let effect = self.effect_of(&action, state, context);
+        let effect = self.effect_of(&action, noted_now, state, context);
         let operation = self.operate(operation, context);
-        context.effects.push(Effect::Begins { operation, effect });
+        context.effects.extend(effect.map(|effect| Effect::Begins { operation, effect: Box::new(effect) }));
         self.doing = Doing::Effect { action, began: context.now, operation, overruled: None };
     }
 
@@ -395,38 +403,39 @@ impl Agent {
     fn effect_of(
         &mut self,
         action: &Action,
-        state: &ClusterState,
+        noted_now: bool,
+        state: &Arc<ClusterState>,
         context: &Context<'_>,
-    ) -> promises::Effect {
-        let newest = self.core.order(state).map(|order| order.generation);
-        let ordered = newest.map_or(Warrant::Upkeep, Warrant::Order);
-        let (deed, warrant) = match action {
-            Action::Install { transition, trial } => {
-                (Deed::Install { to: transition.to.clone() }, Warrant::Order(trial.generation))
-            }
-            Action::Commit { transition } => (Deed::Commit { to: transition.to.clone() }, ordered),
-            Action::RollBack { transition, by, .. } => {
-                let warrant = match by {
-                    Authority::Order(generation) => Warrant::Order(*generation),
-                    Authority::Orphan(rollout) => Warrant::Orphan(*rollout),
-                };
-                (Deed::RollBack { from: transition.from.clone() }, warrant)
-            }
-            Action::Repair { decided, .. } => (Deed::Repair { decided: decided.clone() }, Warrant::Upkeep),
-            Action::Stop => (Deed::Stop, Warrant::Upkeep),
-            Action::Start
-            | Action::Observe
-            | Action::Place { .. }
-            | Action::Preflight { .. }
-            | Action::Verify { .. }
-            | Action::Drain { .. }
-            | Action::Report { .. }
-            | Action::ReportOrphan { .. }
-            | Action::Announce { .. }
-            | Action::Wait { .. } => (Deed::Start, Warrant::Upkeep),
-        };
-        let (node, app, read_asked_at) = (context.me, self.app.clone(), self.read_asked.take());
-        promises::Effect { node, app, deed, warrant, read_asked_at, newest_applied: newest }
+    ) -> Option<promises::Effect> {
+        let on_disk = context.ledgers.get(&self.app).map(|bytes| ledger_file::recover(bytes, None).0);
+        Some(promises::Effect {
+            node: context.me,
+            app: self.app.clone(),
+            action: action.clone(),
+            applied: Arc::clone(state),
+            read_asked_at: self.read_asked.take(),
+            contact_age: context.contact.age(context.now),
+            noted_now,
+            on_disk,
+            truth: context.host(&self.app)?.truth(),
+        })
+    }
+
+    /// What is said of this node, for the promises.
+    fn said(
+        &self,
+        report: &Report,
+        state: &Arc<ClusterState>,
+        context: &Context<'_>,
+    ) -> Option<promises::Said> {
+        Some(promises::Said {
+            node: context.me,
+            app: self.app.clone(),
+            report: report.clone(),
+            applied: Arc::clone(state),
+            truth: context.host(&self.app)?.truth(),
+            clock_error: context.clock.leapt(),
+        })
     }
 
     fn fetched(&mut self, release: ReleaseId, context: &mut Context<'_>) {

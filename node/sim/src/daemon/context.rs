@@ -3,6 +3,7 @@
 
 use super::calls::{CallId, Caller, Calls};
 use super::{Core, Effect};
+use crate::clock::Clock;
 use crate::figures::Stopwatch;
 use crate::host::Host;
 use crate::random::Random;
@@ -58,6 +59,7 @@ pub struct Context<'a> {
     pub at: Duration,
     /// As the daemon reads it.
     pub now: Monotonic,
+    pub clock: &'a Clock,
     pub wall_ms: i64,
     pub host_boot: &'a String,
     pub hosts: &'a mut BTreeMap<AppName, Host>,

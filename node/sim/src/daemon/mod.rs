@@ -49,7 +49,9 @@ pub enum Effect {
     /// An operator's linearizable read was answered.
     OperatorRead { client: u64, holds: bool },
     /// An agent begins an effect.
-    Begins { operation: OperationId, effect: promises::Effect },
+    Begins { operation: OperationId, effect: Box<promises::Effect> },
+    /// An agent says something of its node.
+    Says(Box<promises::Said>),
     /// A proposer was told an outcome.
     Answered { command: CommandId, outcome: Outcome },
     /// A linearizable read returned.
@@ -383,6 +385,7 @@ impl Daemon {
             place: self.place,
             at: now,
             now: local,
+            clock: ground.clock,
             wall_ms: ground.clock.wall_ms(now),
             host_boot: ground.host_boot,
             hosts: ground.hosts,

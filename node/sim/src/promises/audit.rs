@@ -144,7 +144,7 @@ impl Auditor {
     }
 
     /// An agent begins an effect on its host.
-    pub fn begins(&mut self, effect: &Effect<'_>) {
+    pub fn begins(&mut self, operation: OperationId, effect: &Effect) {
         let orders = &self.orders;
         self.found
             .extend(a_version_changes_only_by_the_newest_order_after_a_linearizable_read(effect, orders));
@@ -152,12 +152,12 @@ impl Auditor {
         self.found.extend(a_repair_writes_what_was_decided(effect));
         self.found.extend(only_an_orphan_goes_back_by_itself_and_never_after_the_decision(effect));
         self.found.extend(self.begun.an_installation_is_begun_once(effect));
-        let key = (effect.node, effect.app.clone(), effect.operation);
-        self.purposes.insert(key, Purpose::of(effect.action));
+        let key = (effect.node, effect.app.clone(), operation);
+        self.purposes.insert(key, Purpose::of(&effect.action));
     }
 
     /// An agent says something of its node.
-    pub fn says(&mut self, said: &Said<'_>) {
+    pub fn says(&mut self, said: &Said) {
         self.found.extend(what_a_node_says_of_itself_is_so(said));
     }
 

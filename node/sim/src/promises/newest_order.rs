@@ -1,7 +1,7 @@
 //! S4, and what keeps it true after a crash: the ledger.
 
 use super::{Violation, broken};
-use crate::host::{OperationId, ProcessTruth, Truth};
+use crate::host::{ProcessTruth, Truth};
 use relupd::agent::decide::{Action, Authority};
 use relupd::agent::ledger::LedgerEntry;
 use relupd::driver::Method;
@@ -11,17 +11,17 @@ use relupd::state::ClusterState;
 use relupd::state::app::Order;
 use relupd::state::rollout::Phase;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An effect that a node's agent begins, with everything it rests on there and then.
 #[derive(Debug)]
-pub struct Effect<'a> {
-    pub operation: OperationId,
+pub struct Effect {
     pub node: NodeId,
-    pub app: &'a AppName,
-    pub action: &'a Action,
+    pub app: AppName,
+    pub action: Action,
     /// The state as applied there.
-    pub applied: &'a ClusterState,
+    pub applied: Arc<ClusterState>,
     /// When the linearizable read that it was fenced by was asked for, in true time.
     pub read_asked_at: Option<Duration>,
     /// How long the node had no contact with a proven leader, as it measures it itself.
@@ -29,14 +29,14 @@ pub struct Effect<'a> {
     /// It is noted in the ledger just now, and not from before a crash.
     pub noted_now: bool,
     /// The ledger as it is on disk.
-    pub on_disk: Option<&'a LedgerEntry>,
-    pub truth: &'a Truth,
+    pub on_disk: Option<LedgerEntry>,
+    pub truth: Truth,
 }
 
-impl Effect<'_> {
+impl Effect {
     /// By which order, where it is by one.
     fn order(&self) -> Option<Generation> {
-        match self.action {
+        match &self.action {
             Action::Install { trial, .. } => Some(trial.generation),
             Action::RollBack { by: Authority::Order(generation), .. } => Some(*generation),
             Action::Commit { .. } => self.newest().map(|(generation, _)| generation),
@@ -45,7 +45,7 @@ impl Effect<'_> {
     }
 
     fn newest(&self) -> Option<(Generation, Order)> {
-        let instance = self.applied.apps.get(self.app)?.instances.get(&self.node)?;
+        let instance = self.applied.apps.get(&self.app)?.instances.get(&self.node)?;
         instance.assignment.as_ref().map(|order| (order.generation, order.order))
     }
 
@@ -70,7 +70,7 @@ impl Orders {
     }
 
     /// What came after this order and was committed by then.
-    fn overtaken(&self, effect: &Effect<'_>, order: Generation, by: Duration) -> Option<Option<Generation>> {
+    fn overtaken(&self, effect: &Effect, order: Generation, by: Duration) -> Option<Option<Generation>> {
         let known = self.0.get(&(effect.app.clone(), effect.node))?;
         let mut after = known.iter().skip_while(|(_, newest)| *newest != Some(order)).skip(1);
         after.find(|(at, _)| *at < by).map(|(_, newest)| *newest)
@@ -81,7 +81,7 @@ impl Orders {
 /// newest that is applied there, and the read before must have been asked for at a time by which nothing
 /// newer was committed. An order that is committed after the read was asked for is nobody's fault.
 pub(super) fn a_version_changes_only_by_the_newest_order_after_a_linearizable_read(
-    effect: &Effect<'_>,
+    effect: &Effect,
     orders: &Orders,
 ) -> Option<Violation> {
     let order = effect.order()?;
@@ -98,9 +98,9 @@ pub(super) fn a_version_changes_only_by_the_newest_order_after_a_linearizable_re
 
 /// S4. What takes no order must agree with what was decided: a repair writes the version that the
 /// cluster decided on for this node, never merely the one that happens to run.
-pub(super) fn a_repair_writes_what_was_decided(effect: &Effect<'_>) -> Option<Violation> {
-    let Action::Repair { decided: Some(written), .. } = effect.action else { return None };
-    let instance = effect.applied.apps.get(effect.app)?.instances.get(&effect.node)?;
+pub(super) fn a_repair_writes_what_was_decided(effect: &Effect) -> Option<Violation> {
+    let Action::Repair { decided: Some(written), .. } = &effect.action else { return None };
+    let instance = effect.applied.apps.get(&effect.app)?.instances.get(&effect.node)?;
     let order = instance.assignment.as_ref();
     let decided = match order.map(|order| (order, order.order)) {
         Some((order, Order::Commit)) => Some(&order.to),
@@ -114,9 +114,9 @@ pub(super) fn a_repair_writes_what_was_decided(effect: &Effect<'_>) -> Option<Vi
 /// S4. The orphan rule is for a node that was left alone for long enough, and never once the decision is
 /// applied there: from then on it goes forward.
 pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
-    effect: &Effect<'_>,
+    effect: &Effect,
 ) -> Option<Violation> {
-    let Action::RollBack { by: Authority::Orphan(id), .. } = effect.action else { return None };
+    let Action::RollBack { by: Authority::Orphan(id), .. } = &effect.action else { return None };
     let rollout = effect.applied.rollouts.get(id)?;
     if matches!(rollout.phase, Phase::Committing { decided: true }) {
         return effect.broken("commit is decided".to_owned());
@@ -132,9 +132,9 @@ pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
 
 /// S4. Asked when an effect begins: what a crash would interrupt must be on disk by then, or nobody would
 /// know afterwards that it may have been begun.
-pub(super) fn an_effect_is_in_the_ledger_before_it_begins(effect: &Effect<'_>) -> Option<Violation> {
-    let on_disk = effect.on_disk;
-    let noted = match effect.action {
+pub(super) fn an_effect_is_in_the_ledger_before_it_begins(effect: &Effect) -> Option<Violation> {
+    let on_disk = effect.on_disk.as_ref();
+    let noted = match &effect.action {
         Action::Install { trial, .. } => on_disk
             .and_then(|ledger| ledger.trial.as_ref())
             .is_some_and(|noted| noted.generation == trial.generation && noted.attempt == trial.attempt),
@@ -156,8 +156,8 @@ pub(super) struct Begun(BTreeMap<(NodeId, AppName, Generation, u32), BootNonce>)
 impl Begun {
     /// S4. A relup that is begun again in another life of the VM is another installation: the first one
     /// was interrupted, and an interrupted installation is a failed verdict.
-    pub(super) fn an_installation_is_begun_once(&mut self, effect: &Effect<'_>) -> Option<Violation> {
-        let Action::Install { trial, transition } = effect.action else { return None };
+    pub(super) fn an_installation_is_begun_once(&mut self, effect: &Effect) -> Option<Violation> {
+        let Action::Install { trial, transition } = &effect.action else { return None };
         let ProcessTruth::Up(vm) = &effect.truth.process else { return None };
         let key = (effect.node, effect.app.clone(), trial.generation, trial.attempt);
         let first = self.0.entry(key).or_insert_with(|| vm.nonce.clone());

@@ -4,41 +4,44 @@
 use super::{Violation, broken};
 use crate::host::{ProcessTruth, Truth};
 use relupd::driver::Running;
-use relupd::ids::{NodeId, ReleaseVersion};
+use relupd::ids::{AppName, NodeId, ReleaseVersion};
 use relupd::spec::AppSpec;
-use relupd::state::app::Assignment;
+use relupd::state::ClusterState;
 use relupd::state::command::Report;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A report that a node's agent is about to propose.
 #[derive(Debug)]
-pub struct Said<'a> {
+pub struct Said {
     pub node: NodeId,
-    pub report: &'a Report,
-    /// The order that it answers, as applied there.
-    pub order: &'a Assignment,
-    pub spec: &'a AppSpec,
-    pub truth: &'a Truth,
-    /// How much that node's clock may be ahead of true time.
+    pub app: AppName,
+    pub report: Report,
+    /// The state as applied there; its newest order is the one that is answered.
+    pub applied: Arc<ClusterState>,
+    pub truth: Truth,
+    /// How far that node's clock has ever leapt.
     pub clock_error: Duration,
 }
 
 /// S5, S6. A verdict is about the version and the life that run, has held for the whole bake, and rests
 /// on rounds that passed; whoever says that it is there, is there.
-pub(super) fn what_a_node_says_of_itself_is_so(said: &Said<'_>) -> Option<Violation> {
-    let to = &said.order.to.version;
-    let found = match said.report {
+pub(super) fn what_a_node_says_of_itself_is_so(said: &Said) -> Option<Violation> {
+    let order = said.applied.apps.get(&said.app)?.instances.get(&said.node)?.assignment.as_ref()?;
+    let rollout = said.applied.rollouts.get(&order.rollout)?;
+    let to = &order.to.version;
+    let found = match &said.report {
         Report::Healthy { boot_nonce } => {
-            let vm = running(said.truth, to, Some(&boot_nonce.0));
-            vm.and_then(|()| has_baked(said)).err().map(|why| ("S6", why))
+            let vm = running(&said.truth, to, Some(&boot_nonce.0));
+            vm.and_then(|()| has_baked(said, &rollout.spec)).err().map(|why| ("S6", why))
         }
         Report::ReadyToCommit { boot_nonce } => {
-            running(said.truth, to, Some(&boot_nonce.0)).err().map(|why| ("S6", why))
+            running(&said.truth, to, Some(&boot_nonce.0)).err().map(|why| ("S6", why))
         }
-        Report::Committed => stands(said.truth, Some(to)).err().map(|why| ("S5", why)),
+        Report::Committed => stands(&said.truth, Some(to)).err().map(|why| ("S5", why)),
         Report::Reverted { .. } => {
-            let from = said.order.from.as_ref().map(|from| &from.version);
-            stands(said.truth, from).err().map(|why| ("S5", why))
+            let from = order.from.as_ref().map(|from| &from.version);
+            stands(&said.truth, from).err().map(|why| ("S5", why))
         }
         Report::Prepared { .. }
         | Report::PrepareFailed { .. }
@@ -62,9 +65,9 @@ fn running(truth: &Truth, version: &ReleaseVersion, life: Option<&str>) -> Resul
     }
 }
 
-fn has_baked(said: &Said<'_>) -> Result<(), String> {
+fn has_baked(said: &Said, spec: &AppSpec) -> Result<(), String> {
     let ProcessTruth::Up(vm) = &said.truth.process else { return Ok(()) };
-    let (bake, health) = (said.spec.upgrade.bake, &said.spec.health);
+    let (bake, health) = (spec.upgrade.bake, &spec.health);
     // Clocks that run within a thousandth of each other may end a bake that much early.
     if vm.ran_for + said.clock_error + bake / 500 < bake {
         return Err(format!("it runs for {:?} only, its bake is {bake:?}", vm.ran_for));

@@ -388,18 +388,20 @@ fn begin(auditor: &mut Auditor, action: &Action, read: Option<u64>, noted: bool,
     };
     order(&mut applied, 1, newest, Order::Upgrade);
     let ledger = LedgerEntry { trial: Some(trial(newest)), ..LedgerEntry::default() };
-    auditor.begins(&Effect {
-        operation: OperationId(1),
-        node: node(1),
-        app: &app(),
-        action,
-        applied: &applied,
-        read_asked_at: read.map(Duration::from_secs),
-        contact_age: Duration::ZERO,
-        noted_now: true,
-        on_disk: noted.then_some(&ledger),
-        truth: &truth("1.0.0", "1.0.0"),
-    });
+    auditor.begins(
+        OperationId(1),
+        &Effect {
+            node: node(1),
+            app: app(),
+            action: action.clone(),
+            applied: Arc::new(applied),
+            read_asked_at: read.map(Duration::from_secs),
+            contact_age: Duration::ZERO,
+            noted_now: true,
+            on_disk: noted.then_some(ledger),
+            truth: truth("1.0.0", "1.0.0"),
+        },
+    );
 }
 
 #[test]
@@ -433,18 +435,20 @@ fn s4_a_repair_towards_what_nobody_decided_is_found() {
         let mut auditor = ordered_twice();
         let mut applied = state(Phase::Rolling, &healthy());
         order(&mut applied, 1, 4, Order::Commit);
-        auditor.begins(&Effect {
-            operation: OperationId(1),
-            node: node(1),
-            app: &app(),
-            action: &repair(text),
-            applied: &applied,
-            read_asked_at: None,
-            contact_age: Duration::ZERO,
-            noted_now: false,
-            on_disk: None,
-            truth: &truth("1.0.0", "1.0.0"),
-        });
+        auditor.begins(
+            OperationId(1),
+            &Effect {
+                node: node(1),
+                app: app(),
+                action: repair(text),
+                applied: Arc::new(applied),
+                read_asked_at: None,
+                contact_age: Duration::ZERO,
+                noted_now: false,
+                on_disk: None,
+                truth: truth("1.0.0", "1.0.0"),
+            },
+        );
         broken_by(auditor)
     };
     assert_eq!(found("2.0.0"), BTreeSet::new());
@@ -474,9 +478,15 @@ fn s4_a_change_that_no_operation_was_for_is_found() {
 fn says(report: &Report, truth: &Truth) -> BTreeSet<&'static str> {
     let mut applied = state(Phase::Rolling, &upgrading());
     order(&mut applied, 1, 4, Order::Upgrade);
-    let order = applied.apps[&app()].instances[&node(1)].assignment.as_ref().expect("an order");
     let mut auditor = Auditor::new(1);
-    auditor.says(&Said { node: node(1), report, order, spec: &spec(), truth, clock_error: Duration::ZERO });
+    auditor.says(&Said {
+        node: node(1),
+        app: app(),
+        report: report.clone(),
+        applied: Arc::new(applied),
+        truth: truth.clone(),
+        clock_error: Duration::ZERO,
+    });
     broken_by(auditor)
 }
 
