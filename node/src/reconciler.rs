@@ -34,7 +34,7 @@ pub type Waits = BTreeMap<RolloutId, Vec<Waiting>>;
 #[derive(Debug)]
 #[must_use]
 pub struct Round<'a> {
-    /// To be proposed together, for each rollout on its way, with the revision that it has here.
+    /// To be proposed together, for each rollout that needs its leader, with the revision that it has here.
     pub decisions: Vec<(&'a Rollout, Vec<Decision>)>,
     /// What each of them waits for.
     pub waits: Waits,
@@ -53,8 +53,8 @@ impl<'a> Round<'a> {
             catch_up: catch_up::next(state, silence),
             idle: true,
         };
-        for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
-            round.idle = false;
+        for rollout in state.rollouts.values().filter(|rollout| rollout.needs_leader()) {
+            round.idle &= rollout.phase.is_terminal();
             if let Some(report) = look(state, rollout, silence, timers) {
                 round.waits.insert(rollout.id, report.waiting);
                 round.decisions.push((rollout, report.decisions));

@@ -91,6 +91,9 @@ pub struct Trial {
     pub generation: Generation,
     /// Which try; only a decided commit makes a second one.
     pub attempt: u32,
+    /// So many tries of the same order before it, in the same boot of the host, did not stay up.
+    #[serde(default)]
+    pub falls: u32,
     /// How.
     pub method: Method,
     /// The life of the VM that was there before.

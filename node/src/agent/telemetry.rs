@@ -47,6 +47,7 @@ fn verdict(report: &Report) -> Option<bool> {
         | Report::PrepareFailed { .. }
         | Report::Stage { .. }
         | Report::ReadyToCommit { .. }
+        | Report::AskTurn
         | Report::Committed
         | Report::Reverted { .. }
         | Report::RevertFailed { .. } => None,

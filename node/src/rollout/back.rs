@@ -1,6 +1,7 @@
 //! The way back: touched nodes only, newest first, never turned round again.
 
 use super::step::Report;
+use super::turns;
 use super::view::View;
 use super::waiting::Waiting;
 use crate::ids::NodeId;
@@ -35,14 +36,12 @@ pub(super) fn revert(view: &View<'_>) -> Report {
     if away.is_empty() {
         return Report::decide(Decision::FinishReverting);
     }
-    let deadline = view.rollout.spec.upgrade.revert_deadline;
-    let overdue = view.elapsed.revert >= deadline;
+    let overdue = view.elapsed.revert >= view.rollout.spec.upgrade.revert_deadline;
     let failed = |node: &NodeId| matches!(view.rollout.nodes[node].step, Step::RevertFailed { .. });
     // Many nodes take long, one after the other: the deadline ends the wait for those that do not move.
-    let hopeless =
-        |node: &NodeId| failed(node) || view.out_of_reach(*node) || view.stalled_for(*node) >= deadline;
+    let hopeless = |node: &NodeId| failed(node) || turns::is_hopeless(view, *node);
+    let mut report = Report::default();
     if away.iter().all(failed) || (overdue && away.iter().all(hopeless)) {
-        let mut report = Report::default();
         // The order waits for whoever comes back later.
         for node in unordered(view) {
             report.push(Decision::Assign { node, order: Order::Revert });
@@ -50,8 +49,14 @@ pub(super) fn revert(view: &View<'_>) -> Report {
         report.push(Decision::CallOperator { nodes: away.iter().map(|node| strand(view, *node)).collect() });
         return report;
     }
-    let mut report = Report::default();
     order_back(view, &mut report);
+    report
+}
+
+/// After an end that needs an operator: who comes back late still goes where it was ordered to, in its turn.
+pub(super) fn late(view: &View<'_>) -> Report {
+    let mut report = Report::default();
+    turns::share_out(view, &view.rollout.touched_newest_first(), &[], &mut report);
     report
 }
 
@@ -71,36 +76,20 @@ fn unordered(view: &View<'_>) -> Vec<NodeId> {
         .collect()
 }
 
-/// Newest first, and no more at once than `max_in_flight`. Those out of reach come last and are not
-/// counted: nobody may be kept on a bad release by a host that is off.
+/// Everybody is told at once, so that nobody goes on forward. They go newest first, no more at a time than
+/// `max_in_flight`, and whoever cannot be reached holds up nobody: its order waits for it.
 fn order_back(view: &View<'_>, report: &mut Report) {
-    let policy = &view.rollout.spec.upgrade;
-    let mut at_work: Vec<NodeId> = still_away(view)
-        .into_iter()
-        .filter(|node| matches!(view.rollout.nodes[node].step, Step::Reverting { .. }))
-        .collect();
-    for node in &at_work {
-        report.wait(wait_of(view, *node));
+    let new = unordered(view);
+    for node in &new {
+        report.push(Decision::Assign { node: *node, order: Order::Revert });
     }
-    at_work.retain(|node| !view.out_of_reach(*node));
-    let (reachable, unreachable): (Vec<_>, Vec<_>) =
-        unordered(view).into_iter().partition(|node| !view.out_of_reach(*node));
-    let everybody_else_is_back = reachable.is_empty() && at_work.is_empty();
-    for node in reachable {
-        if u32::try_from(at_work.len()).is_ok_and(|count| count >= policy.max_in_flight) {
-            report.wait(Waiting::RevertAfter { node, after: at_work.clone() });
-        } else {
-            report.push(Decision::Assign { node, order: Order::Revert });
-            at_work.push(node);
+    let away = still_away(view);
+    for node in &away {
+        if view.out_of_reach(*node) || view.rollout.nodes[node].step.is_in_flight() {
+            report.wait(wait_of(view, *node));
         }
     }
-    for node in unreachable {
-        if everybody_else_is_back {
-            report.push(Decision::Assign { node, order: Order::Revert });
-        } else {
-            report.wait(wait_of(view, node));
-        }
-    }
+    turns::share_out(view, &away, &new, report);
 }
 
 fn wait_of(view: &View<'_>, node: NodeId) -> Waiting {

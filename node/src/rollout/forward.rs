@@ -1,13 +1,14 @@
 //! The way forward: canary and batches, then the two-step commit.
 
 use super::step::{Report, paused};
+use super::turns;
 use super::view::View;
 use super::waiting::Waiting;
 use crate::ids::NodeId;
 use crate::spec::{Permanent, Promote, Unreachable};
 use crate::state::app::Order;
 use crate::state::command::Decision;
-use crate::state::rollout::{AbortMode, HaltReason, NodeProgress, Stage, Step, Stranded};
+use crate::state::rollout::{AbortMode, HaltReason, NodeProgress, Stage, Step, Stranded, Turn};
 use crate::state::text::whole_seconds;
 use std::time::Duration;
 
@@ -97,11 +98,8 @@ pub(super) fn commit(view: &View<'_>) -> Report {
         .filter(|(_, progress)| matches!(progress.step, Step::Committing { .. }))
         .map(|(node, _)| node)
         .collect();
-    let (policy, health) = (&view.rollout.spec.upgrade, &view.rollout.spec.health);
-    let overdue = view.elapsed.rollout >= policy.rollout_deadline;
-    let patience = policy.progress_deadline + policy.bake + health.start_grace;
-    let hopeless = |node: &NodeId| view.out_of_reach(*node) || view.stalled_for(*node) >= patience;
-    if overdue && laggards.iter().all(hopeless) {
+    let overdue = view.elapsed.rollout >= view.rollout.spec.upgrade.rollout_deadline;
+    if overdue && laggards.iter().all(|node| turns::is_hopeless(view, *node)) {
         let strand = |node: &NodeId| Stranded {
             node: *node,
             reason: if view.out_of_reach(*node) {
@@ -113,7 +111,9 @@ pub(super) fn commit(view: &View<'_>) -> Report {
         };
         return Report::decide(Decision::CallOperator { nodes: laggards.iter().map(strand).collect() });
     }
-    Report { decisions: Vec::new(), waiting: waits_of_nodes_at_work(view) }
+    let mut report = Report { decisions: Vec::new(), waiting: waits_of_nodes_at_work(view) };
+    turns::share_out(view, &laggards, &[], &mut report);
+    report
 }
 
 /// Everything that ends the way forward before the decision.
@@ -236,7 +236,11 @@ fn canary(view: &View<'_>) -> Canary {
 /// cannot be reached is left out or waited for; it is never given an order that nobody would hear.
 fn assign_next(view: &View<'_>, report: &mut Report, may: impl Fn(NodeId) -> bool) {
     let policy = &view.rollout.spec.upgrade;
-    let mut at_work = view.rollout.in_flight();
+    let mut at_work = view.in_flight();
+    at_work.extend(report.decisions.iter().filter_map(|decision| match decision {
+        Decision::GiveTurn { node } => Some(*node),
+        _ => None,
+    }));
     for (node, progress) in view.in_order() {
         if !matches!(progress.step, Step::Prepared { .. }) || !may(node) {
             continue;
@@ -272,6 +276,8 @@ fn make_permanent_one_by_one(view: &View<'_>, report: &mut Report) {
     if view.rollout.spec.upgrade.permanent != Permanent::PerNode {
         return;
     }
+    let nodes: Vec<NodeId> = view.in_order().into_iter().map(|(node, _)| node).collect();
+    turns::share_out(view, &nodes, &[], report);
     for (node, progress) in view.in_order() {
         match progress.step {
             Step::Healthy { .. } => report.push(Decision::Assign { node, order: Order::Drain }),
@@ -320,7 +326,10 @@ fn wait_of(view: &View<'_>, node: NodeId, progress: &NodeProgress, bake: Duratio
         }
         (Step::Upgrading { .. }, Some(deadline)) => Some(Waiting::Installing { node, for_so_long, deadline }),
         (Step::Draining { .. }, Some(deadline)) => Some(Waiting::Draining { node, for_so_long, deadline }),
-        (Step::Committing { .. }, _) => Some(Waiting::Committing { node, for_so_long }),
+        (Step::Committing { turn: Turn::Given, .. }, _) => Some(Waiting::Reinstalling { node, for_so_long }),
+        // Its place in the line is told where the turns are given.
+        (Step::Committing { turn: Turn::Asked, .. }, _) => None,
+        (Step::Committing { turn: Turn::NotAsked, .. }, _) => Some(Waiting::Committing { node, for_so_long }),
         (_, _) => None,
     }
 }

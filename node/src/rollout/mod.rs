@@ -11,3 +11,4 @@ pub mod waiting;
 mod back;
 mod forward;
 mod prepare;
+mod turns;

@@ -44,11 +44,10 @@ pub fn step(view: &View<'_>) -> Report {
         Phase::Committing { decided: true } => forward::commit(view),
         Phase::Halted { reason } => back::after_halt(view, reason),
         Phase::Reverting { .. } => back::revert(view),
-        Phase::Completed
-        | Phase::Refused { .. }
-        | Phase::Reverted { .. }
-        | Phase::Held { .. }
-        | Phase::NeedsOperator { .. } => Report::default(),
+        Phase::NeedsOperator { .. } => back::late(view),
+        Phase::Completed | Phase::Refused { .. } | Phase::Reverted { .. } | Phase::Held { .. } => {
+            Report::default()
+        }
     }
 }
 

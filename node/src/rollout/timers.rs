@@ -29,11 +29,10 @@ pub struct Stopwatch {
 }
 
 impl Timers {
-    /// Takes note of the time, and forgets rollouts that have ended.
+    /// Takes note of the time, and forgets rollouts that are over for the leader.
     pub fn advance(&mut self, state: &ClusterState, now: Monotonic) {
-        self.rollouts
-            .retain(|id, _| state.rollouts.get(id).is_some_and(|rollout| !rollout.phase.is_terminal()));
-        for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
+        self.rollouts.retain(|id, _| state.rollouts.get(id).is_some_and(|rollout| rollout.needs_leader()));
+        for rollout in state.rollouts.values().filter(|rollout| rollout.needs_leader()) {
             let watch = self.rollouts.entry(rollout.id).or_insert_with(|| Stopwatch::start(rollout, now));
             watch.advance(rollout, now);
         }
@@ -71,6 +70,7 @@ impl Stopwatch {
     /// What should be committed now, so that the next leader does not begin at zero.
     #[must_use]
     pub fn worth_recording(&self, rollout: &Rollout) -> Option<Elapsed> {
-        (self.elapsed.rollout >= rollout.elapsed.rollout + RECORD_EVERY).then_some(self.elapsed)
+        let due = self.elapsed.rollout >= rollout.elapsed.rollout + RECORD_EVERY;
+        (due && !rollout.phase.is_terminal()).then_some(self.elapsed)
     }
 }

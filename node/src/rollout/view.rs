@@ -61,6 +61,11 @@ impl<'a> View<'a> {
         self.app.instances.get(&node)
     }
 
+    /// Who is at work, for whichever rollout of the app (S2).
+    pub(super) fn in_flight(&self) -> Vec<NodeId> {
+        self.state.in_flight(self.app)
+    }
+
     pub(super) fn in_order(&self) -> Vec<(NodeId, &'a NodeProgress)> {
         self.rollout.in_order()
     }

@@ -31,8 +31,10 @@ pub enum Waiting {
     Committing { node: NodeId, for_so_long: Duration },
     /// A node goes back.
     Reverting { node: NodeId, for_so_long: Duration, deadline: Duration },
-    /// A node goes back after these, which are newer.
-    RevertAfter { node: NodeId, after: Vec<NodeId> },
+    /// A node is installed again, because its trial was lost.
+    Reinstalling { node: NodeId, for_so_long: Duration },
+    /// A node's order takes its app down, and so many others are at work.
+    Turn { node: NodeId, limit: u32, after: Vec<NodeId> },
 }
 
 impl fmt::Display for Waiting {
@@ -86,7 +88,16 @@ impl fmt::Display for Waiting {
             Self::Reverting { node, for_so_long, deadline } => {
                 write!(f, "node {node} goes back since {} (deadline {})", human(for_so_long), human(deadline))
             }
-            Self::RevertAfter { node, after } => write!(f, "node {node} goes back after {}", list(after)),
+            Self::Reinstalling { node, for_so_long } => {
+                write!(
+                    f,
+                    "node {node} had lost the release and installs it again since {}",
+                    human(for_so_long)
+                )
+            }
+            Self::Turn { node, limit, after } => {
+                write!(f, "node {node} waits for its turn: {} at work, max_in_flight is {limit}", list(after))
+            }
         }
     }
 }
@@ -105,7 +116,8 @@ impl Waiting {
             | Self::Draining { node, .. }
             | Self::Committing { node, .. }
             | Self::Reverting { node, .. }
-            | Self::RevertAfter { node, .. } => Some(*node),
+            | Self::Reinstalling { node, .. }
+            | Self::Turn { node, .. } => Some(*node),
         }
     }
 }

@@ -154,6 +154,10 @@ pub enum Decision {
     Complete,
     /// Reverting -> Reverted.
     FinishReverting,
+    /// A node may begin what takes its app down.
+    GiveTurn { node: NodeId },
+    /// A node that has had its turn and was not heard of again has to ask anew.
+    TakeTurn { node: NodeId },
     /// To NeedsOperator.
     CallOperator { nodes: Vec<Stranded> },
     /// How much of the deadlines is used up.
@@ -175,6 +179,8 @@ pub enum Report {
     Failed { failure: Failure },
     /// Drained, in this life of the VM.
     ReadyToCommit { boot_nonce: BootNonce },
+    /// It has to take the running app down for the order, and asks for its turn.
+    AskTurn,
     /// `to` is permanent and runs.
     Committed,
     /// `from` is permanent and runs (or nothing is placed, where there was nothing).

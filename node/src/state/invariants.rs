@@ -23,8 +23,8 @@ impl ClusterState {
         self.at_most_one_rollout_is_on_its_way_per_app(&mut found);
         self.orders_that_nobody_has_begun_end_with_a_halt(&mut found);
         self.every_order_has_a_number_of_its_own(&mut found);
+        self.no_more_than_max_in_flight_are_at_work(&mut found);
         for rollout in self.rollouts.values() {
-            no_more_than_max_in_flight_are_at_work(rollout, &mut found);
             terminal_means_settled(rollout, &mut found);
             nothing_is_permanent_before_the_decision(rollout, &mut found);
             only_touched_nodes_go_back(rollout, &mut found);
@@ -56,6 +56,18 @@ impl ClusterState {
             if !numbers.insert(number) || number.0 >= self.next.generation {
                 let detail = format!("{number} was given twice, or is still to be given");
                 found.push(Violation { promise: "S4", detail });
+            }
+        }
+    }
+
+    /// Over all rollouts of an app; each may have been started under another limit.
+    fn no_more_than_max_in_flight_are_at_work(&self, found: &mut Vec<Violation>) {
+        for (name, app) in &self.apps {
+            let at_work = self.in_flight(app);
+            let of_app = self.rollouts.values().filter(|rollout| rollout.plan.app == *name);
+            let limit = of_app.map(|rollout| rollout.spec.upgrade.max_in_flight).max();
+            if u32::try_from(at_work.len()).is_ok_and(|count| count > limit.unwrap_or(0)) {
+                found.push(Violation { promise: "S2", detail: format!("app {name}: {at_work:?} at work") });
             }
         }
     }
@@ -97,13 +109,6 @@ const fn is_not_begun(order: &Assignment, step: &Step) -> bool {
         Order::Prepare => true,
         Order::Upgrade => matches!(step, Step::Upgrading { stage: Stage::Assigned, .. }),
         Order::Drain | Order::Commit | Order::Revert => false,
-    }
-}
-
-fn no_more_than_max_in_flight_are_at_work(rollout: &Rollout, found: &mut Vec<Violation>) {
-    let upgrading = rollout.nodes.values().filter(|node| matches!(node.step, Step::Upgrading { .. })).count();
-    if u32::try_from(upgrading).is_ok_and(|count| count > rollout.spec.upgrade.max_in_flight) {
-        found.push(Violation { promise: "S2", detail: format!("{}: {upgrading} nodes at work", rollout.id) });
     }
 }
 

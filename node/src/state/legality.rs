@@ -6,7 +6,7 @@ use crate::spec::Permanent;
 use crate::state::app::{Assignment, Order};
 use crate::state::command::Decision;
 use crate::state::rejection::{Rejection, Superseded};
-use crate::state::rollout::{HaltReason, NodeProgress, Phase, Rollout, Stage, Step};
+use crate::state::rollout::{HaltReason, NodeProgress, Phase, Rollout, Stage, Step, Turn};
 
 impl Phase {
     /// Why it halted, where it did.
@@ -34,7 +34,10 @@ impl Rollout {
         let forward = preparing || rolling || matches!(self.phase, Phase::Committing { .. });
         match decision {
             // Checked by `order`, which knows the node.
-            Decision::Assign { .. } | Decision::RecordElapsed { .. } => true,
+            Decision::Assign { .. } => true,
+            Decision::RecordElapsed { .. } => !self.phase.is_terminal(),
+            Decision::GiveTurn { node } => self.turn_of(*node) == Some(Turn::Asked),
+            Decision::TakeTurn { node } => self.turn_of(*node) == Some(Turn::Given),
             Decision::Skip { node, .. } => {
                 forward && self.nodes.get(node).is_some_and(|progress| progress.touched.is_none())
             }
@@ -90,11 +93,35 @@ impl Rollout {
             .all(|progress| holds(&progress.step) || matches!(progress.step, Step::Skipped { .. }))
     }
 
-    /// Nodes that are assigned an upgrade or a way back and have not said what came of it (S2).
+    /// Nodes that are assigned an upgrade, or have their turn, and have not said what came of it (S2).
     #[must_use]
     pub fn in_flight(&self) -> Vec<NodeId> {
-        let at_work = |step: &Step| matches!(step, Step::Upgrading { .. } | Step::Reverting { .. });
-        self.nodes.iter().filter(|(_, progress)| at_work(&progress.step)).map(|(node, _)| *node).collect()
+        self.nodes
+            .iter()
+            .filter(|(_, progress)| progress.step.is_in_flight())
+            .map(|(node, _)| *node)
+            .collect()
+    }
+
+    /// Whether the leader still has something to say: it is on its way, or has ended with nodes that still
+    /// have to go.
+    #[must_use]
+    pub fn needs_leader(&self) -> bool {
+        let owed = |progress: &NodeProgress| progress.step.turn().is_some();
+        !self.phase.is_terminal()
+            || (matches!(self.phase, Phase::NeedsOperator { .. }) && self.nodes.values().any(owed))
+    }
+
+    fn turn_of(&self, node: NodeId) -> Option<Turn> {
+        self.nodes.get(&node)?.step.turn()
+    }
+
+    pub(crate) fn set_turn(&mut self, node: NodeId, given: Turn) {
+        if let Some(Step::Committing { turn, .. } | Step::Reverting { turn, .. }) =
+            self.nodes.get_mut(&node).map(|progress| &mut progress.step)
+        {
+            *turn = given;
+        }
     }
 
     /// Moves a node to the step of this order and makes the assignment.
@@ -106,14 +133,12 @@ impl Rollout {
     ) -> Result<Assignment, Rejection> {
         let (from, to) = (self.from_of(node).cloned(), self.plan.to.clone());
         let per_node = self.spec.upgrade.permanent == Permanent::PerNode;
-        let in_flight = self.in_flight().len();
-        let full = u32::try_from(in_flight).is_ok_and(|count| count >= self.spec.upgrade.max_in_flight);
         let Some(progress) = self.nodes.get_mut(&node) else {
             return Err(Rejection::Superseded(Superseded::NotInRollout { node, rollout: self.id }));
         };
         let next = match (order, &self.phase, &progress.step) {
             (Order::Prepare, Phase::Preparing, Step::Planned) => Step::Preparing { generation },
-            (Order::Upgrade, Phase::Rolling, Step::Prepared { .. }) if !full => {
+            (Order::Upgrade, Phase::Rolling, Step::Prepared { .. }) => {
                 progress.touched.get_or_insert(generation);
                 Step::Upgrading { generation, stage: Stage::Assigned }
             }
@@ -124,24 +149,63 @@ impl Rollout {
                 Step::Draining { generation, boot_nonce: boot_nonce.clone() }
             }
             (Order::Commit, Phase::Committing { decided: true }, Step::ReadyToCommit { .. }) => {
-                Step::Committing { generation }
+                Step::Committing { generation, turn: Turn::NotAsked }
             }
             (Order::Commit, Phase::Rolling, Step::ReadyToCommit { .. }) if per_node => {
-                Step::Committing { generation }
+                Step::Committing { generation, turn: Turn::NotAsked }
             }
-            // S7: only what was touched goes back. Its limit on nodes at work is `step`'s: a node that
-            // cannot be reached must not keep the others from going back.
+            // S7: only what was touched goes back.
             (Order::Revert, Phase::Reverting { .. }, step)
                 if progress.touched.is_some()
                     && !matches!(step, Step::Reverting { .. } | Step::Reverted { .. }) =>
             {
-                Step::Reverting { generation, tried: Vec::new() }
+                Step::Reverting { generation, turn: Turn::Asked, tried: Vec::new() }
             }
             (order, _, _) => return Err(Rejection::Superseded(Superseded::Order { node, order })),
         };
         progress.step = next;
         let (position, method) = (progress.position, progress.method);
         Ok(Assignment { generation, rollout: self.id, order, from, to, method, position })
+    }
+}
+
+impl Step {
+    /// Whether the node is assigned, or has its turn, and has not said what came of it.
+    #[must_use]
+    pub const fn is_in_flight(&self) -> bool {
+        matches!(self, Self::Upgrading { .. }) || matches!(self.turn(), Some(Turn::Given))
+    }
+
+    /// The same, after the node has asked for its turn; it keeps one that it has.
+    pub(crate) fn asked(&self) -> Self {
+        let mut asked = self.clone();
+        if let Self::Committing { turn, .. } | Self::Reverting { turn, .. } = &mut asked
+            && *turn == Turn::NotAsked
+        {
+            *turn = Turn::Asked;
+        }
+        asked
+    }
+
+    /// The turn of a node whose order waits for one.
+    #[must_use]
+    pub const fn turn(&self) -> Option<Turn> {
+        match self {
+            Self::Committing { turn, .. } | Self::Reverting { turn, .. } => Some(*turn),
+            Self::Planned
+            | Self::Preparing { .. }
+            | Self::Prepared { .. }
+            | Self::PrepareFailed { .. }
+            | Self::Skipped { .. }
+            | Self::Upgrading { .. }
+            | Self::Healthy { .. }
+            | Self::Failed { .. }
+            | Self::Draining { .. }
+            | Self::ReadyToCommit { .. }
+            | Self::Committed
+            | Self::Reverted { .. }
+            | Self::RevertFailed { .. } => None,
+        }
     }
 }
 

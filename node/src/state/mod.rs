@@ -206,6 +206,17 @@ impl ClusterState {
         self.rollouts.get_mut(&id).map(Arc::make_mut).ok_or(Rejection::NoSuchRollout(id))
     }
 
+    /// The nodes of an app that are at work, for whichever of its rollouts (S2).
+    #[must_use]
+    pub fn in_flight(&self, app: &App) -> Vec<NodeId> {
+        let at_work = |node: &NodeId, instance: &app::Instance| {
+            let assignment = instance.assignment.as_ref()?;
+            let step = &self.rollouts.get(&assignment.rollout)?.nodes.get(node)?.step;
+            step.is_in_flight().then_some(*node)
+        };
+        app.instances.iter().filter_map(|(node, instance)| at_work(node, instance)).collect()
+    }
+
     /// Refuses a release that did harm before.
     ///
     /// # Errors

@@ -138,6 +138,9 @@ pub enum Superseded {
     /// The rollout has changed since the decisions were taken.
     #[error("{rollout} is at revision {is}, decided at {decided}")]
     Revision { rollout: RolloutId, is: u64, decided: u64 },
+    /// So many nodes are at work as may be (S2).
+    #[error("{rollout} may have {limit} nodes of the app at work, and no more")]
+    Full { rollout: RolloutId, limit: u32 },
     /// An ended rollout's order comes first.
     #[error("an order of an ended rollout waits for node {node}")]
     OrderWaits { node: NodeId },

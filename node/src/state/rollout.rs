@@ -233,16 +233,29 @@ pub enum Step {
     Draining { generation: Generation, boot_nonce: BootNonce },
     /// Ready to commit, in this life of its VM.
     ReadyToCommit { boot_nonce: BootNonce },
-    /// Ordered to make permanent.
-    Committing { generation: Generation },
+    /// Ordered to make permanent; installed again, in its turn, where the trial was lost.
+    Committing { generation: Generation, turn: Turn },
     /// On `to`, permanent.
     Committed,
-    /// Ordered to go back.
-    Reverting { generation: Generation, tried: Vec<TriedRung> },
+    /// Ordered to go back, in its turn.
+    Reverting { generation: Generation, turn: Turn, tried: Vec<TriedRung> },
     /// Back on `from`, permanent.
     Reverted { by: Option<Rung> },
     /// No rung led back.
     RevertFailed { tried: Vec<TriedRung> },
+}
+
+/// An order may stand for long before a node can obey it, and many nodes may come back at the same moment:
+/// what takes a running app down waits for the node's turn, of which there are `max_in_flight` (S2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Turn {
+    /// The node has not asked for it, or it was taken away again.
+    NotAsked,
+    /// It waits.
+    Asked,
+    /// It may.
+    Given,
 }
 
 /// How far an upgrade has come, as the node says.

@@ -10,4 +10,5 @@ mod bad_input;
 mod catch_up;
 mod deadlines;
 mod forward;
+mod turns;
 mod world;

@@ -7,11 +7,11 @@ use relupd::rollout::view::View;
 use relupd::rollout::{catch_up, plan, step};
 use relupd::spec::*;
 use relupd::state::app::Order;
-use relupd::state::command::{Actor, Admission, Applied, Command, Entry, Report};
+use relupd::state::command::{Actor, Admission, Applied, Command, Decision, Entry, Report};
 use relupd::state::node::{Certificate, Membership, NodeRecord};
 use relupd::state::rejection::Rejection;
 use relupd::state::release::{ReleaseId, ReleaseRecord};
-use relupd::state::rollout::{Elapsed, Failure, Phase, Rollout, Stage, Step};
+use relupd::state::rollout::{Elapsed, Failure, Phase, Rollout, Stage, Step, Turn};
 use relupd::state::{ClusterState, Genesis, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub struct World {
 pub enum Misbehaviour {
     Fails,
     Silent,
+    /// Its trial was lost: it has to install again.
+    Loses,
 }
 
 pub fn node(number: u64) -> NodeId {
@@ -255,6 +257,12 @@ impl World {
         if decisions.is_empty() {
             return self.answer_all();
         }
+        for decision in &decisions {
+            // With its turn a node's step begins anew.
+            if let Decision::GiveTurn { node } = decision {
+                self.stalled.remove(node);
+            }
+        }
         let revision = self.rollout(id).revision;
         self.apply(Command::Decide { rollout: id, revision, decisions }).unwrap();
         true
@@ -296,9 +304,8 @@ impl World {
         let instance = &self.state.apps[&app()].instances[&node];
         let Some(assignment) = instance.assignment.clone() else { return false };
         let step = self.state.rollouts[&assignment.rollout].nodes[&node].step.clone();
-        if self.orders.last() != Some(&(node, assignment.order))
-            && !self.orders.contains(&(node, assignment.order))
-        {
+        let waits = matches!(step.turn(), Some(Turn::Asked));
+        if !waits && !self.orders.contains(&(node, assignment.order)) {
             self.orders.push((node, assignment.order));
         }
         let silent = self.silence.get(&node).is_some_and(|silent| !silent.is_zero());
@@ -319,6 +326,13 @@ impl World {
             (Order::Upgrade, Step::Upgrading { .. }) if fails => Report::Failed { failure: failure() },
             (Order::Upgrade, Step::Upgrading { .. }) => Report::Healthy { boot_nonce: nonce() },
             (Order::Drain, Step::Draining { .. }) => Report::ReadyToCommit { boot_nonce: nonce() },
+            (Order::Commit, Step::Committing { turn: Turn::NotAsked, .. })
+                if misbehaviour == Some(Misbehaviour::Loses) =>
+            {
+                Report::AskTurn
+            }
+            (Order::Revert, Step::Reverting { turn: Turn::NotAsked, .. }) => Report::AskTurn,
+            (Order::Commit | Order::Revert, step) if step.turn() == Some(Turn::Asked) => return false,
             (Order::Commit, Step::Committing { .. }) if fails => Report::Failed { failure: failure() },
             (Order::Commit, Step::Committing { .. }) => Report::Committed,
             (Order::Revert, Step::Reverting { .. }) if fails => Report::RevertFailed { tried: vec![] },

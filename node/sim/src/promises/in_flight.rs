@@ -29,8 +29,8 @@ pub(super) fn no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing(
     })
 }
 
-/// Preparing changes nothing that runs. After the decision each node goes on for itself: who lost its
-/// trial to a reboot installs again at once.
+/// Preparing changes nothing that runs. After the decision what is down already is brought up at once, and
+/// what runs is installed again in its turn, which the state's own invariants count.
 const fn is_counted(phase: &Phase) -> bool {
     match phase {
         Phase::Rolling
@@ -57,8 +57,7 @@ fn at_work(rollout: &Rollout, hosts: &dyn Hosts) -> BTreeSet<NodeId> {
         .filter(|(node, progress)| {
             let unjudged = match progress.step {
                 Step::Upgrading { .. } => !going_back,
-                Step::Reverting { .. } => true,
-                _ => false,
+                _ => progress.step.is_in_flight(),
             };
             unjudged || hosts.is_down_by_us(**node, app)
         })

@@ -18,7 +18,9 @@ use relupd::state::command::{Actor, Applied, Command, Entry, Report};
 use relupd::state::node::{Membership, NodeRecord};
 use relupd::state::plan::{Plan, PlanStep, Purpose};
 use relupd::state::release::ReleaseId;
-use relupd::state::rollout::{AbortMode, Elapsed, HaltReason, NodeProgress, Phase, Rollout, Stage, Step};
+use relupd::state::rollout::{
+    AbortMode, Elapsed, HaltReason, NodeProgress, Phase, Rollout, Stage, Step, Turn,
+};
 use relupd::state::{ClusterState, Genesis, Outcome, Quarantine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -268,7 +270,7 @@ fn upgrading() -> Step {
 }
 
 fn reverting() -> Step {
-    Step::Reverting { generation: Generation(5), tried: vec![] }
+    Step::Reverting { generation: Generation(5), turn: Turn::Given, tried: vec![] }
 }
 
 #[test]
@@ -579,7 +581,7 @@ fn s6_a_pointer_that_moves_before_the_decision_is_found() {
         let mut auditor = Auditor::new(1);
         let judged = Arc::new(state(Phase::Committing { decided: false }, &step));
         auditor.applied(AT, node(1), 1, None, &judged, &Fleet::default());
-        let at = Step::Committing { generation: Generation(6) };
+        let at = Step::Committing { generation: Generation(6), turn: Turn::NotAsked };
         auditor.applied(AT, node(1), 2, None, &Arc::new(state(phase, &at)), &Fleet::default());
         auditor.take_violations();
         let what = What::Permanent { from: Some(version("1.0.0")), to: Some(version("2.0.0")) };

@@ -111,6 +111,7 @@ impl Coverage {
             | Report::Stage { .. }
             | Report::Healthy { .. }
             | Report::ReadyToCommit { .. }
+            | Report::AskTurn
             | Report::Committed
             | Report::RevertFailed { .. } => {}
         }

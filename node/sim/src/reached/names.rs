@@ -75,6 +75,8 @@ names! {
         Decision::FinishReverting => "finish reverting",
         Decision::CallOperator { .. } => "call operator",
         Decision::RecordElapsed { .. } => "record elapsed",
+        Decision::GiveTurn { .. } => "give turn",
+        Decision::TakeTurn { .. } => "take turn",
     }
     Order as "order" {
         Order::Prepare => "prepare",
@@ -112,6 +114,7 @@ names! {
         Report::Healthy { .. } => "healthy",
         Report::Failed { .. } => "failed",
         Report::ReadyToCommit { .. } => "ready to commit",
+        Report::AskTurn => "ask turn",
         Report::Committed => "committed",
         Report::Reverted { .. } => "reverted",
         Report::RevertFailed { .. } => "revert failed",
@@ -128,7 +131,8 @@ names! {
         Waiting::Draining { .. } => "draining",
         Waiting::Committing { .. } => "committing",
         Waiting::Reverting { .. } => "reverting",
-        Waiting::RevertAfter { .. } => "revert after",
+        Waiting::Reinstalling { .. } => "reinstalling",
+        Waiting::Turn { .. } => "turn",
     }
     Action as "action" {
         Action::Observe => "observe",

@@ -1,8 +1,8 @@
 //! After the decision: `to` is made permanent, for ever tried again. A node that is found elsewhere
-//! is installed again; only a failed health verdict is said, and what follows is the leader's to say.
+//! is installed again, in its turn; only a failed verdict is said, and what follows is the leader's to say.
 
 use super::order::Ordered;
-use super::{Action, Input, WaitingFor, known, torn, up, wait};
+use super::{Action, Input, STARTS, WaitingFor, known, torn, up, wait};
 use crate::agent::ledger::{Trial, TrialProgress};
 use crate::driver::{Method, Observation, Running};
 use crate::health::Verdict;
@@ -19,27 +19,25 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     }
     let Some(seen) = known(input) else { return Some(Action::Observe) };
     let permanent = seen.permanent.as_ref() == Some(order.to());
-    let Some((version, life)) = up(&seen.running) else {
-        return match (&seen.running, permanent) {
-            (Running::Down, true) if order.said_committed() => None,
-            (Running::Down, true) if !input.app.running => Some(order.report(Report::Committed)),
-            (Running::Down, true) => Some(Action::Start),
-            (Running::Down | Running::Up { .. } | Running::Unknown { .. }, _) => {
-                Some(install(input, order, seen))
-            }
-        };
-    };
-    if version != order.to() {
-        return Some(install(input, order, seen));
-    }
-    let proved = permanent || verified(input, order).is_some_and(|(_, verified)| verified == life);
-    if let (true, Verdict::Unhealthy { check, reason }) =
-        (proved, input.health.of(life, input.memory.judge_from))
-    {
-        return Some(order.fail(Failure::Health { check: check.clone(), reason: reason.clone() }));
+    if let Some(failure) = verdict(input, order, seen, permanent) {
+        return Some(order.fail(failure));
     }
     if order.said_committed() {
         return None;
+    }
+    let Some((version, life)) = up(&seen.running) else {
+        return Some(match (&seen.running, permanent) {
+            (Running::Down, true) if !input.app.running => order.report(Report::Committed),
+            (Running::Down, true) => Action::Start,
+            // What is down already is not taken down by it, so it needs no turn.
+            (Running::Down | Running::Up { .. } | Running::Unknown { .. }, _) => install(input, order, seen),
+        });
+    };
+    if version != order.to() {
+        return Some(match install(input, order, seen) {
+            action @ Action::Install { .. } => order.in_turn(action),
+            action => action,
+        });
     }
     if torn(&seen.condition).is_some() {
         return Some(Action::Repair { decided: Some(order.to().clone()), ordered: None });
@@ -52,6 +50,46 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
         verified(input, order).is_some_and(|(trial, verified)| verified == life && trial.attempt == 1);
     let healthy = judged || input.health.proves(life, input.memory.judge_from).is_some();
     Some(if healthy { order.report(Report::Committed) } else { wait(WaitingFor::Health) })
+}
+
+/// What may still turn the rollout round, until it ends: health that failed, or an app that does not stay up.
+/// That something could not be done yet may not.
+fn verdict(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation, permanent: bool) -> Option<Failure> {
+    match up(&seen.running) {
+        Some((version, life)) if version == order.to() => {
+            let proved = permanent || verified(input, order).is_some_and(|(_, verified)| verified == life);
+            match input.health.of(life, input.memory.judge_from) {
+                Verdict::Unhealthy { check, reason } if proved => {
+                    Some(Failure::Health { check: check.clone(), reason: reason.clone() })
+                }
+                Verdict::Unhealthy { .. } | Verdict::Unknown | Verdict::Healthy { .. } => None,
+            }
+        }
+        Some(_) if falls(input, order, seen) >= STARTS => Some(fell(order)),
+        Some(_) => None,
+        None if seen.running != Running::Down || !input.app.running => None,
+        None if permanent && input.memory.start_failures >= STARTS => {
+            let detail = format!("{} did not stay up, started {STARTS} times", order.to());
+            Some(Failure::VmDied { detail })
+        }
+        None if !permanent && falls(input, order, seen) >= STARTS => Some(fell(order)),
+        None => None,
+    }
+}
+
+fn fell(order: &Ordered<'_>) -> Failure {
+    Failure::VmDied { detail: format!("{} did not stay up, installed again {STARTS} times", order.to()) }
+}
+
+/// How often under this order, in this boot of the host, the new version was installed and did not stay up.
+/// A reboot is the host's doing, and what could not be installed for another reason never fell.
+fn falls(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation) -> u32 {
+    let Some(trial) = input.ledger.trial.as_ref() else { return 0 };
+    if trial.generation != order.generation() || trial.host_boot != input.host_boot {
+        return 0;
+    }
+    let ran = matches!(trial.progress, TrialProgress::Verified { .. });
+    trial.falls + u32::from(ran || seen.running == Running::Down)
 }
 
 fn verified<'a>(input: &Input<'a>, order: &Ordered<'_>) -> Option<(&'a Trial, &'a BootNonce)> {
@@ -82,6 +120,7 @@ fn install(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation) -> Action
     let life = up(&seen.running).map(|(_, life)| life);
     let earlier = input.ledger.trial.as_ref().filter(|trial| trial.generation == order.generation());
     let attempt = earlier.map_or(1, |trial| trial.attempt) + 1;
+    let falls = falls(input, order, seen);
     let hot = order.assignment.method == Method::Hot && life.is_some() && earlier.is_none();
     let method = match order.assignment.method {
         Method::Hot if hot => Method::Hot,
@@ -91,7 +130,7 @@ fn install(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation) -> Action
     let what = format!("install-{attempt}");
     Action::Install {
         transition: order.transition(method, &what),
-        trial: trial(input, order, life, attempt, method),
+        trial: Trial { falls, ..trial(input, order, life, attempt, method) },
     }
 }
 
@@ -106,6 +145,7 @@ fn trial(
         rollout: order.assignment.rollout,
         generation: order.generation(),
         attempt,
+        falls: 0,
         method,
         life_before: life.cloned(),
         host_boot: input.host_boot.to_owned(),

@@ -2,7 +2,7 @@
 //! the next order. A VM that died is said at once; an installation is never begun twice.
 
 use super::order::Ordered;
-use super::{Action, Input, WaitingFor, describe, known, torn, up, wait};
+use super::{Action, Input, STARTS, WaitingFor, describe, known, torn, up, wait};
 use crate::agent::ledger::{Trial, TrialProgress};
 use crate::driver::{Liveness, Method, Observation, Running};
 use crate::health::Verdict;
@@ -10,9 +10,6 @@ use crate::ids::BootNonce;
 use crate::state::app::Order;
 use crate::state::command::Report;
 use crate::state::rollout::{Failure, Stage, Step};
-
-/// So often the old version is started before the node counts as unfit.
-const STARTS: u32 = 3;
 
 pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Action {
     if order.said_failed() {
@@ -35,6 +32,7 @@ fn begin(input: &Input<'_>, order: &Ordered<'_>) -> Action {
         rollout: order.assignment.rollout,
         generation: order.generation(),
         attempt: 1,
+        falls: 0,
         method: order.assignment.method,
         life_before: up(&seen.running).map(|(_, life)| life.clone()),
         host_boot: input.host_boot.to_owned(),

@@ -149,6 +149,8 @@ pub enum Authority {
 pub enum WaitingFor {
     /// The next order.
     Order,
+    /// The node's turn to take its app down.
+    Turn,
     /// A verdict of the health checks.
     Health,
     /// Health to hold for as long as the policy says.
@@ -214,6 +216,9 @@ const fn up(running: &Running) -> Option<(&ReleaseVersion, &BootNonce)> {
         Running::Down | Running::Unknown { .. } => None,
     }
 }
+
+/// So often an app is started, or a version installed again, before the node counts as unfit.
+const STARTS: u32 = 3;
 
 /// For messages.
 fn describe(seen: &Observation) -> String {

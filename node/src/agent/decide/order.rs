@@ -1,12 +1,12 @@
 //! The newest order to this node, with what the cluster already knows of its being carried out.
 
-use super::{Action, Input, commit, forward, prepare, revert};
+use super::{Action, Input, WaitingFor, commit, forward, prepare, revert, wait};
 use crate::driver::{Method, Transition};
 use crate::ids::{BootNonce, Generation, ReleaseVersion};
 use crate::spec::AppSpec;
 use crate::state::app::{Assignment, Order};
 use crate::state::command::Report;
-use crate::state::rollout::{Failure, Phase, Rollout, Step};
+use crate::state::rollout::{Failure, Phase, Rollout, Step, Turn};
 
 /// The newest order.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,17 @@ impl<'a> Ordered<'a> {
             to: self.to().clone(),
             method,
             operation: format!("{}-{}-{what}", self.spec.name, self.generation()),
+        }
+    }
+
+    /// What takes the running app down waits for the node's turn.
+    pub(super) fn in_turn(&self, action: Action) -> Action {
+        match self.step.and_then(Step::turn) {
+            Some(Turn::Given) => action,
+            Some(Turn::NotAsked) => self.report(Report::AskTurn),
+            Some(Turn::Asked) => wait(WaitingFor::Turn),
+            // Answered already, and what follows is the leader's to say.
+            None => wait(WaitingFor::Order),
         }
     }
 

@@ -23,7 +23,10 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
         Descent::Back => order.report(Report::Reverted { by: ladder.begun, tried: ladder.tried }),
         Descent::Exhausted(tried) => order.report(Report::RevertFailed { tried }),
         Descent::Take(rung, ladder) => {
-            Action::RollBack { transition: transition(order, by, rung), rung, ladder, by }
+            let action = Action::RollBack { transition: transition(order, by, rung), rung, ladder, by };
+            // What is down already is not taken down by it.
+            let down = known(input).is_some_and(|seen| seen.running == Running::Down);
+            if down { action } else { order.in_turn(action) }
         }
     })
 }

@@ -7,7 +7,7 @@ use crate::state::app::Order;
 use crate::state::command::Decision;
 use crate::state::plan::Purpose;
 use crate::state::rejection::{Deed, Rejection, Superseded};
-use crate::state::rollout::{HaltReason, Phase, Rollout, Stage, Step};
+use crate::state::rollout::{HaltReason, Phase, Rollout, Stage, Step, Turn};
 use crate::state::{ClusterState, Outcome, Quarantine};
 
 impl ClusterState {
@@ -19,7 +19,7 @@ impl ClusterState {
         revision: u64,
         decisions: &[Decision],
     ) -> Outcome {
-        let rollout = self.on_its_way(id, Deed::Decide)?;
+        let rollout = self.led(id)?;
         if rollout.revision != revision {
             let is = rollout.revision;
             let late = Superseded::Revision { rollout: id, is, decided: revision };
@@ -36,12 +36,18 @@ impl ClusterState {
     }
 
     fn decide_one(&mut self, context: Context<'_>, id: RolloutId, decision: &Decision) -> Outcome {
-        let rollout = self.on_its_way(id, Deed::Decide)?;
+        let rollout = self.led(id)?;
         if !rollout.permits(decision) {
             return Err(wrong_phase(rollout, Deed::Decide));
         }
         rollout.revision += 1;
         let app = rollout.plan.app.clone();
+        let takes_room =
+            matches!(decision, Decision::GiveTurn { .. } | Decision::Assign { order: Order::Upgrade, .. });
+        if takes_room {
+            self.refuse_full(id)?;
+        }
+        let rollout = self.led(id)?;
         match decision {
             Decision::Assign { node, order } => return self.assign(context, id, *node, *order),
             Decision::Skip { node, reason } => {
@@ -105,8 +111,34 @@ impl ClusterState {
                 self.end(context, id, needs);
             }
             Decision::RecordElapsed { elapsed } => rollout.elapsed = *elapsed,
+            Decision::GiveTurn { node } => {
+                rollout.set_turn(*node, Turn::Given);
+                self.note(context, About::step(&app, id, *node), "has its turn".to_owned());
+            }
+            Decision::TakeTurn { node } => {
+                rollout.set_turn(*node, Turn::NotAsked);
+                let text = "was not heard of again in its turn, and has to ask anew".to_owned();
+                self.note(context, About::step(&app, id, *node), text);
+            }
         }
         DONE
+    }
+
+    /// A rollout that the leader still has a say in.
+    fn led(&mut self, id: RolloutId) -> Result<&mut Rollout, Rejection> {
+        let rollout = self.rollout_mut(id)?;
+        if rollout.needs_leader() { Ok(rollout) } else { Err(wrong_phase(rollout, Deed::Decide)) }
+    }
+
+    /// S2, over all rollouts of the app: an ended one may have left nodes that still have to go.
+    fn refuse_full(&self, id: RolloutId) -> Result<(), Rejection> {
+        let rollout = self.rollout(id)?;
+        let (limit, at_work) =
+            (rollout.spec.upgrade.max_in_flight, self.in_flight(self.app(&rollout.plan.app)?));
+        if u32::try_from(at_work.len()).is_ok_and(|count| count < limit) {
+            return Ok(());
+        }
+        Err(Rejection::Superseded(Superseded::Full { rollout: id, limit }))
     }
 
     fn assign(&mut self, context: Context<'_>, id: RolloutId, node: NodeId, order: Order) -> Outcome {
@@ -217,12 +249,13 @@ impl ClusterState {
         let (name, text) = (rollout.plan.app.clone(), format!("rollout {id} {}", rollout.phase.name()));
         let failed_catch_up = failed_catch_up(rollout);
         let left_alone = left_alone(rollout);
+        let still_have_to_go = still_have_to_go(rollout);
         if let Some(app) = self.apps.get_mut(&name) {
             app.rollout = None;
             app.basis += 1;
             for (node, instance) in &mut app.instances {
                 let held = instance.assignment.as_ref().is_some_and(|assignment| assignment.rollout == id);
-                if held && !waits {
+                if held && (!waits || !still_have_to_go.contains(node)) {
                     instance.assignment = None;
                 }
                 if left_alone.contains(node) {
@@ -250,6 +283,12 @@ fn left_alone(rollout: &crate::state::rollout::Rollout) -> Vec<NodeId> {
         | Phase::Refused { .. }
         | Phase::Reverted { .. } => Vec::new(),
     }
+}
+
+/// Nodes whose orders outlive their rollout where that needs an operator.
+fn still_have_to_go(rollout: &Rollout) -> Vec<NodeId> {
+    let owed = rollout.nodes.iter().filter(|(_, progress)| progress.step.turn().is_some());
+    owed.map(|(node, _)| *node).collect()
 }
 
 /// A catch-up that did not complete is not tried again by itself: `node repair` does that.

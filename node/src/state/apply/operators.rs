@@ -155,7 +155,7 @@ impl ClusterState {
 
     /// A removed node takes no further part. What it runs is no longer the cluster's business.
     pub(super) fn leave_rollouts(&mut self, node: NodeId) {
-        let on_their_way = self.rollouts.values_mut().filter(|rollout| !rollout.phase.is_terminal());
+        let on_their_way = self.rollouts.values_mut().filter(|rollout| rollout.needs_leader());
         for rollout in on_their_way.map(Arc::make_mut) {
             if let Some(progress) = rollout.nodes.get_mut(&node) {
                 progress.step = Step::Skipped { reason: "removed from the cluster".to_owned() };

@@ -17,6 +17,9 @@ enum Effect {
     Done,
     /// The assignment is done, and the node is settled here.
     Settled(Option<ReleaseId>),
+    /// The node is settled here, and watched until its rollout ends: a failed verdict may still turn that
+    /// round.
+    Watched(ReleaseId),
 }
 
 impl ClusterState {
@@ -36,20 +39,26 @@ impl ClusterState {
         };
         let id = assignment.rollout;
         let rollout = self.rollout_mut(id)?;
+        let ended = rollout.phase.is_terminal();
         let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
-        let effect = take_report(progress, &assignment, report)?;
+        let effect = take_report(progress, &assignment, report, ended)?;
         rollout.revision += 1;
         if let Some(instance) = self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node)) {
-            match effect {
-                Effect::Stays => {}
-                Effect::Done => instance.assignment = None,
-                Effect::Settled(release) => {
-                    instance.assignment = None;
-                    instance.settled = release;
-                    // What was observed before the move says nothing any more: unknown until looked at.
-                    instance.observed = None;
-                    instance.healthy = None;
-                }
+            let (over, settled) = match effect {
+                Effect::Stays => (false, None),
+                Effect::Done => (true, None),
+                Effect::Settled(release) => (true, Some(release)),
+                // An ended rollout has nobody who would end the watch.
+                Effect::Watched(release) => (ended, Some(Some(release))),
+            };
+            if over {
+                instance.assignment = None;
+            }
+            if let Some(release) = settled {
+                instance.settled = release;
+                // What was observed before the move says nothing any more: unknown until looked at.
+                instance.observed = None;
+                instance.healthy = None;
             }
         }
         self.note(context, About::step(name, id, node), describe(report));
@@ -109,6 +118,7 @@ fn take_report(
     progress: &mut NodeProgress,
     assignment: &Assignment,
     report: &Report,
+    ended: bool,
 ) -> Result<Effect, Rejection> {
     let (next, effect) = match (assignment.order, report, &progress.step) {
         (Order::Prepare, Report::Prepared { method, checks }, Step::Preparing { .. }) => {
@@ -133,7 +143,7 @@ fn take_report(
             (next, Effect::Stays)
         }
         (Order::Commit, Report::Committed, Step::Committing { .. }) => {
-            (Step::Committed, Effect::Settled(Some(assignment.to.clone())))
+            (Step::Committed, Effect::Watched(assignment.to.clone()))
         }
         (Order::Revert, Report::Reverted { by, .. }, Step::Reverting { .. }) => {
             (Step::Reverted { by: *by }, Effect::Settled(assignment.from.clone()))
@@ -141,6 +151,14 @@ fn take_report(
         (Order::Revert, Report::RevertFailed { tried }, Step::Reverting { .. }) => {
             // Where it belongs has not changed by its failing to get there.
             (Step::RevertFailed { tried: tried.clone() }, Effect::Settled(assignment.from.clone()))
+        }
+        (
+            Order::Commit | Order::Revert,
+            Report::AskTurn,
+            step @ (Step::Committing { .. } | Step::Reverting { .. }),
+        ) => (step.asked(), Effect::Stays),
+        (Order::Commit, Report::Failed { failure }, _) if ended => {
+            (Step::Failed { failure: failure.clone() }, Effect::Done)
         }
         (Order::Upgrade | Order::Drain | Order::Commit, Report::Failed { failure }, _) => {
             (Step::Failed { failure: failure.clone() }, Effect::Stays)
@@ -163,6 +181,7 @@ fn describe(report: &Report) -> String {
         Report::Healthy { .. } => "healthy".to_owned(),
         Report::Failed { failure } => failure.to_string(),
         Report::ReadyToCommit { .. } => "ready to commit".to_owned(),
+        Report::AskTurn => "asks for its turn".to_owned(),
         Report::Committed => "made permanent".to_owned(),
         Report::Reverted { by: Some(rung), .. } => format!("back by {rung}"),
         Report::Reverted { by: None, .. } => "back".to_owned(),

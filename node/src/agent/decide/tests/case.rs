@@ -11,7 +11,7 @@ use crate::ids::{Generation, PlanId, RolloutId};
 use crate::state::app::{App, Assignment, Instance, Order};
 use crate::state::command::Report;
 use crate::state::plan::{Plan, PlanStep, Purpose};
-use crate::state::rollout::{Elapsed, NodeProgress, Phase, Rollout, Stage, Step};
+use crate::state::rollout::{Elapsed, NodeProgress, Phase, Rollout, Stage, Step, Turn};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -152,8 +152,8 @@ impl Case {
             Order::Prepare => Step::Preparing { generation: GENERATION },
             Order::Upgrade => Step::Upgrading { generation: GENERATION, stage: Stage::Assigned },
             Order::Drain => Step::Draining { generation: GENERATION, boot_nonce: life("a") },
-            Order::Commit => Step::Committing { generation: GENERATION },
-            Order::Revert => Step::Reverting { generation: GENERATION, tried: vec![] },
+            Order::Commit => Step::Committing { generation: GENERATION, turn: Turn::Given },
+            Order::Revert => Step::Reverting { generation: GENERATION, turn: Turn::Given, tried: vec![] },
         };
         case.rollout.phase = match order {
             Order::Prepare => Phase::Preparing,
@@ -212,6 +212,7 @@ impl Case {
             rollout: ROLLOUT,
             generation: GENERATION,
             attempt: 1,
+            falls: 0,
             method: self.instance.assignment.as_ref().map_or(Method::Hot, |order| order.method),
             life_before: Some(life("a")),
             host_boot: "boot".to_owned(),

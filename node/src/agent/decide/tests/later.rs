@@ -1,4 +1,4 @@
-use super::case::{Case, ROLLOUT, healthy, seen, torn, unhealthy};
+use super::case::{Case, GENERATION, ROLLOUT, healthy, seen, torn, unhealthy};
 use crate::agent::decide::{Action, Authority};
 use crate::agent::ledger::{Ladder, LedgerEntry, Orphan as OrphanNote, TrialProgress, WayBack};
 use crate::agent::tests::data::life;
@@ -7,7 +7,7 @@ use crate::health::Verdict;
 use crate::spec::Orphan;
 use crate::state::app::Order;
 use crate::state::command::{OrphanOutcome, Report};
-use crate::state::rollout::{Phase, TriedRung};
+use crate::state::rollout::{Phase, Step, TriedRung, Turn};
 use std::time::Duration;
 
 fn tried(rung: Rung) -> TriedRung {
@@ -48,9 +48,74 @@ fn a_node_found_on_from_after_the_decision_is_installed_again() {
     let Action::Install { trial, .. } = case.decide() else { panic!() };
     case.ledger.trial = Some(trial);
     assert_eq!(case.name(), "install restart 3", "hot was tried under this order");
+    for (turn, expected) in [(Turn::NotAsked, "AskTurn"), (Turn::Asked, "wait for Turn")] {
+        let case = case_in(turn, &case);
+        assert_eq!(case.name(), expected, "others may have come back at the same moment");
+    }
     let mut down = Case::ordered(Order::Commit).sees(seen(None, Some("0.1.0")));
     down.memory.placed = true;
     assert_eq!(down.name(), "install restart 2");
+    down = down.at(Step::Committing { generation: GENERATION, turn: Turn::NotAsked });
+    assert_eq!(down.name(), "install restart 2", "what is down already needs no turn");
+}
+
+#[test]
+fn an_app_that_does_not_stay_up_after_the_decision_is_a_failed_verdict_in_the_end() {
+    // Permanent already: it is started, three times in a row.
+    let mut permanent = Case::ordered(Order::Commit).sees(seen(None, Some("0.2.0")));
+    permanent.memory.start_failures = 2;
+    assert_eq!(permanent.name(), "start");
+    permanent.memory.start_failures = 3;
+    assert_eq!(permanent.name(), "failed VmDied");
+    assert_eq!(permanent.at(Step::Committed).name(), "failed VmDied");
+    // Not permanent yet: it is installed again, three times in a row.
+    let mut case = Case::ordered(Order::Commit).sees(seen(None, Some("0.1.0")));
+    case.memory.placed = true;
+    for attempt in 2..=4 {
+        assert_eq!(case.name(), format!("install restart {attempt}"));
+        let Action::Install { mut trial, .. } = case.decide() else { panic!() };
+        trial.progress = TrialProgress::Verified { boot_nonce: life("x") };
+        case.ledger.trial = Some(trial);
+    }
+    assert_eq!(case.name(), "failed VmDied");
+    // What a reboot of the host took away did not fall.
+    case.ledger.trial.as_mut().unwrap().host_boot = "an earlier boot".to_owned();
+    assert_eq!(case.name(), "install restart 5");
+}
+
+#[test]
+fn a_committed_node_is_judged_until_its_rollout_ends() {
+    let committed = || {
+        Case::ordered(Order::Commit)
+            .sees(seen(Some(("0.2.0", "a")), Some("0.2.0")))
+            .at(Step::Committed)
+            .feels(unhealthy())
+    };
+    assert_eq!(committed().name(), "failed Health");
+    assert_eq!(committed().in_phase(Phase::Rolling).name(), "failed Health", "one node after the other");
+    assert_eq!(committed().in_phase(Phase::Completed).name(), "wait for Nothing");
+}
+
+fn case_in(turn: Turn, like: &Case) -> Case {
+    let mut case = Case::ordered(Order::Commit).sees(like.observation.clone().unwrap());
+    case.ledger = like.ledger.clone();
+    case.memory.placed = true;
+    case.at(Step::Committing { generation: GENERATION, turn })
+}
+
+#[test]
+fn what_runs_is_taken_back_in_its_turn() {
+    let revert = |turn| {
+        Case::ordered(Order::Revert).at(Step::Reverting { generation: GENERATION, turn, tried: vec![] })
+    };
+    let trial = seen(Some(("0.2.0", "a")), Some("0.1.0"));
+    assert_eq!(revert(Turn::Asked).sees(trial.clone()).name(), "wait for Turn");
+    assert_eq!(revert(Turn::NotAsked).sees(trial.clone()).name(), "AskTurn", "it was taken away");
+    assert_eq!(revert(Turn::Given).sees(trial).name(), "roll back by relup down");
+    let down = seen(None, Some("0.1.0"));
+    assert_eq!(revert(Turn::Asked).sees(down).name(), "roll back by restart", "it is down already");
+    let back = seen(Some(("0.1.0", "a")), Some("0.1.0"));
+    assert_eq!(revert(Turn::Asked).sees(back).name(), "Reverted", "there is nothing to do");
 }
 
 #[test]
