@@ -368,6 +368,7 @@ fn trial(generation: u64) -> Trial {
         rollout: ROLLOUT,
         generation: Generation(generation),
         attempt: 1,
+        falls: 0,
         method: Method::Hot,
         life_before: None,
         host_boot: String::new(),
