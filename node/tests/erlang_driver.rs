@@ -361,3 +361,27 @@ async fn a_planned_way_down_is_hot_and_can_be_taken_back_hot() {
     let observed = host.driver.observe().await.unwrap();
     assert_eq!((observed.condition, observed.permanent), (Condition::Clean, Some(vsn("0.2.0"))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_without_its_applications_or_environment_is_not_verified() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    host.driver.verify(&up).await.unwrap();
+    for (what, expected) in [
+        ("/relapse", "shop greeting has the old value"),
+        ("/forget", "shop greeting is not set"),
+        ("/quit", "applications of the release do not run: shop"),
+    ] {
+        host.get(what).unwrap();
+        let verified = host.driver.verify(&up);
+        let mut error = verified.await;
+        // The application stops a moment after it has answered.
+        while what == "/quit" && !format!("{error:?}").contains("do not run") {
+            error = host.driver.verify(&up).await;
+        }
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains(expected), "{what}: {text}");
+    }
+}

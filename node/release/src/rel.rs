@@ -4,6 +4,7 @@ use crate::shape::{FormatError, Shape};
 use crate::terms::Term;
 use crate::version::{ApplicationName, ApplicationVersion, ErtsVersion, ReleaseName, ReleaseVersion};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 const SHAPE: Shape = Shape { file: ".rel file" };
@@ -35,6 +36,8 @@ pub struct Rel {
     pub erts: ErtsVersion,
     /// Its applications, in the file's order.
     pub applications: Vec<Application>,
+    /// Those that the boot script starts for good: `permanent`, as they are where nothing else is said.
+    pub permanent: BTreeSet<ApplicationName>,
 }
 
 impl Rel {
@@ -56,15 +59,15 @@ impl Rel {
         if erts_tag.as_atom() != Some("erts") {
             return SHAPE.mismatch("{erts, Vsn}", erts_tag);
         }
+        let listed = SHAPE.list(applications, "a list of applications")?;
+        let applications = listed.iter().map(application).collect::<Result<Vec<_>, _>>()?;
+        let permanent = listed.iter().zip(&applications).filter(|(term, _)| is_permanent(term));
         Ok(Self {
+            permanent: permanent.map(|(_, application)| application.name.clone()).collect(),
+            applications,
             name: SHAPE.text(name, "the release's name, a string")?,
             version: SHAPE.text(version, "the release's version, a string")?,
             erts: SHAPE.text(erts_version, "the version of ERTS, a string")?,
-            applications: SHAPE
-                .list(applications, "a list of applications")?
-                .iter()
-                .map(application)
-                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -73,6 +76,12 @@ impl Rel {
     pub fn application(&self, name: &str) -> Option<&Application> {
         self.applications.iter().find(|application| application.name.as_str() == name)
     }
+}
+
+/// The third element is the start type, or where that is left out the included applications.
+fn is_permanent(term: &Term) -> bool {
+    let kind = term.as_tuple().and_then(|parts| parts.get(2)).and_then(Term::as_atom);
+    kind.is_none_or(|kind| kind == "permanent")
 }
 
 /// `{App,Vsn}`, with a start type, included applications, or both behind.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use relupd_release::elf::host::HostLibraries;
 use relupd_release::elf::{ElfFile, Finding, Hardening, is_elf};
 use std::collections::BTreeMap;
 use std::fs;
@@ -110,4 +111,27 @@ fn what_is_no_elf_file_is_an_error_and_no_panic() {
         damaged[position] ^= 0xff;
         let _ = ElfFile::parse(&damaged);
     }
+}
+
+#[test]
+fn what_the_host_lacks_of_a_binarys_needs_is_named() {
+    let path = PathBuf::from("/bin/ls");
+    let sound = parse(&path);
+    let mut host = HostLibraries::of_this_host();
+    assert_eq!(host.unmet(&path, &sound), Vec::<String>::new());
+
+    let mut other = sound.clone();
+    other.needed.insert("libnowhere.so.7".to_owned());
+    other.required_versions.entry("libc.so.6".to_owned()).or_default().insert("GLIBC_9.99".to_owned());
+    other.interpreter = Some("/lib/ld-nowhere.so".to_owned());
+    assert_eq!(
+        host.unmet(&path, &other),
+        [
+            "libc.so.6 of this host lacks GLIBC_9.99",
+            "libnowhere.so.7 is not on this host",
+            "the loader /lib/ld-nowhere.so is not on this host",
+        ]
+    );
+    let mut nothing = HostLibraries::in_directories(Vec::new());
+    assert!(nothing.unmet(&path, &sound).contains(&"libc.so.6 is not on this host".to_owned()));
 }

@@ -49,6 +49,7 @@ impl Drivers {
             user: app_user(app)?,
             stop_grace: app.stop_grace,
             patience: Patience::default(),
+            required_hardening: app.required_hardening.clone(),
         };
         Ok(Arc::new(ErlangDriver::open(settings, self.service(app)?)?))
     }

@@ -11,8 +11,8 @@ pub(super) fn failed(reason: impl Into<String>, remedy: &str) -> CheckResult {
     CheckResult::Failed { reason: reason.into(), remedy: remedy.to_owned() }
 }
 
-pub(super) fn not_hot(reason: impl Into<String>) -> CheckResult {
-    CheckResult::NotHot { reason: reason.into() }
+pub(super) fn not_hot(reason: impl Into<String>, remedy: &str) -> CheckResult {
+    CheckResult::NotHot { reason: reason.into(), remedy: remedy.to_owned() }
 }
 
 /// Whether the node stands cleanly where the transition comes from.
@@ -25,7 +25,9 @@ pub(super) fn stands_on_from(observed: &Observation, transition: &Transition) ->
         (Some(from), Condition::Stopped) if observed.permanent.as_ref() == Some(from) => {
             match transition.method {
                 Method::Restart => CheckResult::Passed,
-                Method::Hot | Method::First => not_hot("the app does not run"),
+                Method::Hot | Method::First => {
+                    not_hot("the app does not run", "start it: `relupctl app start APP`")
+                }
             }
         }
         (_, Condition::Trial) => failed(
@@ -38,4 +40,16 @@ pub(super) fn stands_on_from(observed: &Observation, transition: &Transition) ->
             failed(format!("the node should be cleanly on {from}; found {condition:?}"), repair)
         }
     }
+}
+
+/// An error with its sources, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -122,10 +122,18 @@ pub enum Condition {
 /// One check of a preflight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// The check's name, e.g. `P3 relup both ways`.
+    /// The check's name, e.g. `P3 relup leads there`; its first word is its key.
     pub name: String,
     /// What came of it.
     pub result: CheckResult,
+}
+
+impl Check {
+    /// The name that a policy knows it by, e.g. `P3`.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.name.split(' ').next().unwrap_or(&self.name)
+    }
 }
 
 /// What came of a check.
@@ -134,7 +142,13 @@ pub enum CheckResult {
     /// Holds.
     Passed,
     /// Holds for `restart`, not for `hot`.
-    NotHot { reason: String },
+    NotHot {
+        reason: String,
+        #[serde(default)]
+        remedy: String,
+    },
+    /// Does not hold, and the app's policy takes that for a warning.
+    Warning { reason: String },
     /// Does not hold.
     Failed { reason: String, remedy: String },
 }

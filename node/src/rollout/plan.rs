@@ -177,11 +177,24 @@ fn hot_reason(
         let name = |erts: &Option<String>| erts.clone().unwrap_or_else(|| "none".to_owned());
         return Err(format!("the ERTS differs ({} -> {})", name(&left.erts), name(&to.erts)));
     }
-    if to.hot_up_from.contains(here) && to.hot_down_to.contains(here) {
-        return Ok(format!("the relup of {there} leads up from {here} and back"));
+    let one_way_will_do = app.spec.upgrade.preflight.checks.contains_key("P3b");
+    if to.hot_up_from.contains(here) {
+        match to.hot_down_to.contains(here) {
+            true => return Ok(format!("the relup of {there} leads up from {here} and back")),
+            false if one_way_will_do => {
+                return Ok(format!("the relup of {there} leads up from {here}, and nowhere back"));
+            }
+            false => {}
+        }
     }
-    if left.hot_down_to.contains(there) && left.hot_up_from.contains(there) {
-        return Ok(format!("the relup of {here} leads down to {there} and back"));
+    if left.hot_down_to.contains(there) {
+        match left.hot_up_from.contains(there) {
+            true => return Ok(format!("the relup of {here} leads down to {there} and back")),
+            false if one_way_will_do => {
+                return Ok(format!("the relup of {here} leads down to {there}, and nowhere back"));
+            }
+            false => {}
+        }
     }
     Err(format!("no relup leads from {here} to {there} and back"))
 }

@@ -64,10 +64,14 @@ fn readiness(view: &View<'_>, node: NodeId, progress: &NodeProgress) -> Readines
             checks
                 .iter()
                 .filter_map(|check| match &check.result {
-                    CheckResult::Passed => None,
-                    CheckResult::NotHot { reason } => {
-                        let remedy = "build a relup that leads both ways, or allow `method = \"auto\"`";
-                        Some(refusal(Some(node), &check.name, reason, remedy))
+                    CheckResult::Passed | CheckResult::Warning { .. } => None,
+                    CheckResult::NotHot { reason, remedy } => {
+                        let by_restart = "allow `method = \"auto\"`";
+                        let remedy = match remedy.as_str() {
+                            "" => by_restart.to_owned(),
+                            remedy => format!("{remedy}, or {by_restart}"),
+                        };
+                        Some(refusal(Some(node), &check.name, reason, &remedy))
                     }
                     CheckResult::Failed { reason, remedy } => {
                         Some(refusal(Some(node), &check.name, reason, remedy))

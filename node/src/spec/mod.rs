@@ -13,7 +13,7 @@ pub use write::to_toml;
 
 use crate::ids::{AppName, ReleaseName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,7 +135,31 @@ pub struct UpgradePolicy {
     pub revert_deadline: Duration,
     /// A trial without contact to a proven leader for so long takes itself back.
     pub orphan: Orphan,
+    /// What preflight asks.
+    #[serde(default)]
+    pub preflight: Box<PreflightPolicy>,
 }
+
+/// What preflight asks of a release and of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreflightPolicy {
+    /// What a check that does not hold leads to, by its key; what is not named refuses.
+    pub checks: BTreeMap<String, CheckPolicy>,
+    /// How the programs and NIFs of a release must have been hardened, in the words of
+    /// `relupctl release show`.
+    pub require_hardening: BTreeSet<String>,
+}
+
+/// What a check that does not hold leads to, where it is not a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckPolicy {
+    /// It is shown, and nothing else.
+    Warn,
+}
+
+/// The checks that a policy may turn into warnings: without the others a step cannot succeed.
+pub const SOFT_CHECKS: [&str; 8] = ["P3b", "P4", "P7", "P8", "P11", "P12", "P14", "P15"];
 
 /// Which method a plan may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

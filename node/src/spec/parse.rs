@@ -2,12 +2,14 @@
 //! here and nowhere else. `docs/examples/app.toml` shows the layout.
 
 use super::{
-    AlreadySick, AppSpec, DriverKind, HealthCheck, HealthPolicy, MethodPolicy, OnFailure, Orphan, Permanent,
-    Probe, Promote, ServiceKind, Unreachable, UpgradePolicy, check, template,
+    AlreadySick, AppSpec, CheckPolicy, DriverKind, HealthCheck, HealthPolicy, MethodPolicy, OnFailure,
+    Orphan, Permanent, PreflightPolicy, Probe, Promote, SOFT_CHECKS, ServiceKind, Unreachable, UpgradePolicy,
+    check, template,
 };
 use crate::ids::{AppName, ReleaseName};
 use crate::toml_reader::{self, NOT_NEGATIVE, POSITIVE, Problem, Section};
-use std::collections::BTreeMap;
+use relupd_release::elf::QUESTIONS;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -286,12 +288,45 @@ fn upgrade(root: &mut Section<'_, '_>) -> UpgradePolicy {
         rollout_deadline: section.duration("rollout_deadline", POSITIVE, 120 * MINUTE),
         revert_deadline: section.duration("revert_deadline", POSITIVE, 10 * MINUTE),
         orphan: orphan(&mut section),
+        preflight: Box::new(PreflightPolicy {
+            checks: check_policies(&mut section),
+            require_hardening: required_hardening(&mut section),
+        }),
     };
     if policy.max_unavailable > 0 && policy.already_sick != AlreadySick::Count {
         section.reject("max_unavailable", "only with `already_sick = \"count\"`");
     }
     section.finish();
     policy
+}
+
+/// `[upgrade.checks]`: which checks of the preflight only warn.
+fn check_policies(upgrade: &mut Section<'_, '_>) -> BTreeMap<String, CheckPolicy> {
+    let mut policies = BTreeMap::new();
+    for (key, word) in upgrade.string_map("checks") {
+        if !SOFT_CHECKS.contains(&key.as_str()) {
+            let known = SOFT_CHECKS.join(", ");
+            upgrade
+                .reject("checks", format_args!("{key} is none of the checks that may only warn ({known})"));
+        }
+        match word.as_str() {
+            "warn" => {
+                policies.insert(key, CheckPolicy::Warn);
+            }
+            "refuse" => {}
+            _ => upgrade.reject("checks", format_args!("{key}: {word:?} is neither \"warn\" nor \"refuse\"")),
+        }
+    }
+    policies
+}
+
+fn required_hardening(upgrade: &mut Section<'_, '_>) -> BTreeSet<String> {
+    let wanted = upgrade.strings("require_hardening").unwrap_or_default();
+    for name in wanted.iter().filter(|name| !QUESTIONS.contains(&name.as_str())) {
+        let known = QUESTIONS.join(", ");
+        upgrade.reject("require_hardening", format_args!("{name:?} is none of {known}"));
+    }
+    wanted.into_iter().collect()
 }
 
 fn orphan(upgrade: &mut Section<'_, '_>) -> Orphan {

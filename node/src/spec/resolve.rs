@@ -4,7 +4,7 @@
 use super::template::{Addresses, NodeVariables, TemplateError, expand};
 use super::{AppSpec, DriverKind, HealthCheck, HealthPolicy, Probe, ServiceKind, check};
 use crate::ids::{AppName, ReleaseName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct ResolvedSpec {
     pub stop_grace: Duration,
     /// What counts as healthy.
     pub health: HealthPolicy,
+    /// How programs and NIFs must have been hardened.
+    pub required_hardening: BTreeSet<String>,
 }
 
 /// Why a spec does not work on a node.
@@ -73,6 +75,7 @@ pub fn resolve(spec: &AppSpec, node: &NodeVariables) -> Result<ResolvedSpec, Res
         environment,
         stop_grace: spec.stop_grace,
         health: HealthPolicy { checks, ..spec.health.clone() },
+        required_hardening: spec.upgrade.preflight.require_hardening.clone(),
     })
 }
 

@@ -55,6 +55,7 @@ fn two_lines_are_enough() {
             rollout_deadline: Duration::from_secs(7200),
             revert_deadline: Duration::from_secs(600),
             orphan: Orphan::Revert { after: Duration::from_secs(1800), stagger: Duration::from_secs(60) },
+            preflight: Box::default(),
         }
     );
 }
@@ -73,7 +74,7 @@ fn the_example_shows_the_defaults() {
 fn survives_being_written_and_read_again() {
     let restart = "user = \"shop\"\ndriver = \"restart\"\n[restart]\ncommand = \"bin/server\"\n\
                    arguments = [\"-n\", \"{{node.name}}\"]\n[service]\nkind = \"systemd\"\n\
-                   [upgrade]\norphan = \"hold\"\nalready_sick = \"count\"\nmax_unavailable = 2\n\
+                   [upgrade]\norphan = \"hold\"\nchecks = { P7 = \"warn\" }\nrequire_hardening = [\"pie\"]\nalready_sick = \"count\"\nmax_unavailable = 2\n\
                    bake = \"0s\"\npermanent = \"per-node\"\n";
     for text in [SMALLEST, EXAMPLE, &format!("{SMALLEST}{restart}")] {
         let spec = parse(text).expect("a good spec");
@@ -176,6 +177,9 @@ fn refuses_settings_that_have_no_effect() {
     one_problem("[restart]\ncommand = \"bin/x\"", "restart", &["driver"]);
     one_problem("[service]\nunit = \"x.service\"", "service.unit", &["systemd"]);
     one_problem("[upgrade]\nmax_unavailable = 1", "upgrade.max_unavailable", &["already_sick"]);
+    one_problem("[upgrade.checks]\nP1 = \"warn\"", "upgrade.checks", &["P1", "P7"]);
+    one_problem("[upgrade.checks]\nP7 = \"ignore\"", "upgrade.checks", &["P7", "ignore"]);
+    one_problem("[upgrade]\nrequire_hardening = [\"asbestos\"]", "upgrade.require_hardening", &["pie"]);
     one_problem("[upgrade]\norphan = \"hold\"\norphan_after = \"1m\"", "upgrade.orphan", &["orphan_after"]);
 }
 

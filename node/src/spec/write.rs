@@ -94,6 +94,17 @@ fn upgrade(policy: &UpgradePolicy) -> Table {
     set(&mut table, "progress_deadline", duration(policy.progress_deadline));
     set(&mut table, "rollout_deadline", duration(policy.rollout_deadline));
     set(&mut table, "revert_deadline", duration(policy.revert_deadline));
+    if !policy.preflight.checks.is_empty() {
+        let words = policy.preflight.checks.iter().map(|(key, policy)| (key.clone(), word(*policy)));
+        set(&mut table, "checks", Value::Table(words.collect()));
+    }
+    if !policy.preflight.require_hardening.is_empty() {
+        set(
+            &mut table,
+            "require_hardening",
+            policy.preflight.require_hardening.iter().cloned().collect::<Vec<_>>(),
+        );
+    }
     match policy.orphan {
         Orphan::Hold => set(&mut table, "orphan", "hold"),
         Orphan::Revert { after, stagger } => {

@@ -7,10 +7,10 @@
 
 use async_trait::async_trait;
 use relupd::driver::erlang::{ErlangDriver, ErlangSettings, Patience};
-use relupd::driver::{Method, ReleaseDriver, StagedRelease, Transition};
+use relupd::driver::{AppUser, Method, ReleaseDriver, StagedRelease, Transition};
 use relupd::ids::{Digest, ReleaseVersion};
 use relupd::service::{Launch, Service, ServiceError, ServiceState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -78,11 +78,23 @@ pub struct Host {
 
 impl Host {
     pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Its app runs as another user.
+    pub fn for_user(user: Option<AppUser>) -> Self {
+        Self::with(|settings| settings.user = user)
+    }
+
+    /// Its driver has other settings.
+    pub fn with(change: impl FnOnce(&mut ErlangSettings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = free_port();
         let service =
             Arc::new(TestService { log: directory.path().join("shop.log"), ..TestService::default() });
-        let driver = open(directory.path(), port, &service);
+        let mut settings = settings(directory.path(), port);
+        change(&mut settings);
+        let driver = ErlangDriver::open(settings, Arc::clone(&service) as Arc<dyn Service>).unwrap();
         Self { directory, driver, service, port }
     }
 
@@ -90,7 +102,8 @@ impl Host {
     pub fn reopen(self) -> Self {
         let Self { directory, driver, service, port } = self;
         drop(driver);
-        let driver = open(directory.path(), port, &service);
+        let settings = settings(directory.path(), port);
+        let driver = ErlangDriver::open(settings, Arc::clone(&service) as Arc<dyn Service>).unwrap();
         Self { directory, driver, service, port }
     }
 
@@ -189,8 +202,8 @@ impl Load {
     }
 }
 
-fn open(directory: &Path, port: u16, service: &Arc<TestService>) -> ErlangDriver {
-    let settings = ErlangSettings {
+fn settings(directory: &Path, port: u16) -> ErlangSettings {
+    ErlangSettings {
         app: "shop".parse().unwrap(),
         release: "shop".parse().unwrap(),
         root: directory.join("root"),
@@ -203,8 +216,8 @@ fn open(directory: &Path, port: u16, service: &Arc<TestService>) -> ErlangDriver
         user: None,
         stop_grace: Duration::from_secs(5),
         patience: Patience { drain: Duration::from_secs(10), ..Patience::default() },
-    };
-    ErlangDriver::open(settings, Arc::clone(service) as Arc<dyn Service>).unwrap()
+        required_hardening: BTreeSet::new(),
+    }
 }
 
 pub fn vsn(text: &str) -> ReleaseVersion {

@@ -19,8 +19,31 @@ respond(<<"/info">>) ->
                                            count => shop_counter:count(),
                                            layout => shop_counter:layout(),
                                            greeting => Greeting})};
+%% What tests do to the app, to see it noticed.
+respond(<<"/freeze">>) ->
+    ok = sys:suspend(shop_counter),
+    {200, json(#{frozen => true})};
+respond(<<"/thaw">>) ->
+    ok = sys:resume(shop_counter),
+    {200, json(#{frozen => false})};
+respond(<<"/linger">>) ->
+    spawn(fun() -> register(shop_lingering, self()), linger() end),
+    {200, json(#{lingers => true})};
+respond(<<"/forget">>) ->
+    ok = application:unset_env(shop, greeting),
+    {200, json(#{greeting => <<>>})};
+respond(<<"/relapse">>) ->
+    ok = application:set_env(shop, greeting, "hello from 0.1.0"),
+    {200, json(#{greeting => <<>>})};
+respond(<<"/quit">>) ->
+    spawn(fun() -> timer:sleep(50), application:stop(shop) end),
+    {200, json(#{quits => true})};
 respond(_Path) ->
     {404, json(#{error => "no such page"})}.
+
+%% Stays in this version of the module until it is told to end.
+linger() ->
+    receive stop -> ok end.
 
 sick() ->
     false.

@@ -59,8 +59,12 @@ pub struct Hardening {
     pub control_flow: Finding,
 }
 
+/// The names of the questions, in the order in which they are shown.
+pub const QUESTIONS: [&str; 6] =
+    ["pie", "relro", "immediate-binding", "stack-protector", "fortify", "control-flow"];
+
 impl Hardening {
-    /// Name and answer of each question, in the order in which they are shown.
+    /// Name and answer of each question.
     #[must_use]
     pub const fn findings(&self) -> [(&'static str, Finding); 6] {
         [

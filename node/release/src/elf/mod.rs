@@ -3,8 +3,9 @@
 
 mod fortify;
 mod hardening;
+pub mod host;
 
-pub use hardening::{Finding, Hardening};
+pub use hardening::{Finding, Hardening, QUESTIONS};
 
 use goblin::elf::Elf;
 use goblin::elf::section_header::SHN_UNDEF;

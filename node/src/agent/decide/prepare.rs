@@ -3,7 +3,7 @@
 use super::order::Ordered;
 use super::{Action, Input, describe, known, torn};
 use crate::driver::{Check, CheckResult, Method, Observation, Running};
-use crate::spec::MethodPolicy;
+use crate::spec::{CheckPolicy, MethodPolicy};
 use crate::state::command::Report;
 
 pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
@@ -36,7 +36,7 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
 
 /// The method that the checks leave, or none.
 fn judge(order: &Ordered<'_>, checks: &[Check]) -> Report {
-    let checks = checks.to_vec();
+    let checks: Vec<Check> = checks.iter().map(|check| softened(order, check)).collect();
     let failed = checks.iter().any(|check| matches!(check.result, CheckResult::Failed { .. }));
     let not_hot = checks.iter().any(|check| matches!(check.result, CheckResult::NotHot { .. }));
     if failed {
@@ -50,6 +50,18 @@ fn judge(order: &Ordered<'_>, checks: &[Check]) -> Report {
         MethodPolicy::Auto | MethodPolicy::Restart => Report::Prepared { method: Method::Restart, checks },
         MethodPolicy::Hot => Report::PrepareFailed { checks },
     }
+}
+
+/// A check that does not hold is a warning where the app's policy says so.
+fn softened(order: &Ordered<'_>, check: &Check) -> Check {
+    let result = match (&check.result, order.spec.upgrade.preflight.checks.get(check.key())) {
+        (
+            CheckResult::NotHot { reason, .. } | CheckResult::Failed { reason, .. },
+            Some(CheckPolicy::Warn),
+        ) => CheckResult::Warning { reason: reason.clone() },
+        (result, Some(CheckPolicy::Warn) | None) => result.clone(),
+    };
+    Check { name: check.name.clone(), result }
 }
 
 /// Whether the node stands where the plan believes it to stand, in a state to be upgraded.

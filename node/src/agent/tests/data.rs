@@ -63,6 +63,7 @@ pub(in crate::agent) fn spec() -> AppSpec {
             rollout_deadline: Duration::from_secs(3600),
             revert_deadline: Duration::from_secs(600),
             orphan: Orphan::Hold,
+            preflight: Box::default(),
         },
     }
 }

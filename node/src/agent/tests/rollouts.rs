@@ -125,7 +125,8 @@ async fn a_first_installation_that_fails_leaves_nothing_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn preflight_turns_hot_into_restart_or_refuses_by_policy() {
-    let not_hot = || Fault::Check(CheckResult::NotHot { reason: "no relup".to_owned() });
+    let not_hot =
+        || Fault::Check(CheckResult::NotHot { reason: "no relup".to_owned(), remedy: String::new() });
     let cluster = Cluster::settled(1, spec()).await;
     let before = cluster.host(1).running().await.unwrap().1;
     cluster.host(1).script(FakeStep::Preflight, not_hot()).await;

@@ -219,7 +219,11 @@ fn remarkable(checks: &[Check]) -> String {
         .iter()
         .filter_map(|check| match &check.result {
             CheckResult::Passed => None,
-            CheckResult::NotHot { reason } => Some(format!("{}: not hot: {reason}", check.name)),
+            CheckResult::NotHot { reason, remedy } => {
+                let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
+                Some(format!("{}: not hot: {reason}{remedy}", check.name))
+            }
+            CheckResult::Warning { reason } => Some(format!("{}: warning: {reason}", check.name)),
             CheckResult::Failed { reason, remedy } => Some(format!("{}: {reason}; {remedy}", check.name)),
         })
         .collect();

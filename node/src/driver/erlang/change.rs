@@ -3,11 +3,13 @@
 use super::disk;
 use super::link::LinkError;
 use super::relup_checks::{self, Sides};
+use super::started;
 use super::{ErlangDriver, from_link};
 use crate::driver::files::blocking;
-use crate::driver::{Condition, DriverError, Liveness, Observation, Running, Transition};
+use crate::driver::{Condition, DriverError, Liveness, Method, Observation, Running, Transition};
 use crate::ids::ReleaseVersion;
 use relupd_release::pointer::StartErl;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How often, and how far apart, to look whether the VM is restarting after a failed install.
@@ -149,9 +151,16 @@ impl ErlangDriver {
             )));
         }
         let facts = self.vm.facts().await.map_err(|error| from_link(WHAT, error))?;
-        if !facts.running.iter().any(|name| name == self.settings.release.as_str() || name == "sasl") {
-            return Err(failed("no application of the release runs".to_owned()));
+        let expected = self.started_applications(WHAT, &transition.to).await?;
+        let missing: Vec<&str> = expected
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !facts.running.iter().any(|is| is == name))
+            .collect();
+        if !missing.is_empty() {
+            return Err(failed(format!("applications of the release do not run: {}", missing.join(", "))));
         }
+        self.expect_environment(WHAT, transition).await?;
         if let Some(from) = &transition.from {
             let suspended = self.suspended_modules(from, &transition.to).await?;
             let patience = self.settings.patience.answer;
@@ -162,6 +171,41 @@ impl ErlangDriver {
             }
         }
         Ok(())
+    }
+}
+
+impl ErlangDriver {
+    /// The applications that run for as long as the release does: those that its boot script starts as
+    /// permanent, and that are no part of another one.
+    async fn started_applications(
+        &self,
+        what: &'static str,
+        version: &ReleaseVersion,
+    ) -> Result<BTreeSet<String>, DriverError> {
+        let (layout, name, version) = (self.layout.clone(), self.settings.release.clone(), version.clone());
+        let read = blocking(what, move || started::applications(&layout, &name, &version)).await?;
+        read.map_err(|reason| DriverError::Failed { what, reason })
+    }
+
+    /// That the application environment is that of `to`: OTP takes a configuration that it cannot read
+    /// for an empty one, and an install that fails early leaves the environment half changed.
+    async fn expect_environment(
+        &self,
+        what: &'static str,
+        transition: &Transition,
+    ) -> Result<(), DriverError> {
+        let file = |version| self.layout.config(version).with_added_extension("config");
+        let before = match transition.method {
+            Method::Hot => transition.from.as_ref().map(file),
+            Method::Restart | Method::First => None,
+        };
+        let faults = self.vm.environment_faults(&file(&transition.to), before.as_deref()).await;
+        let faults = faults.map_err(|error| from_link(what, error))?;
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let reason = format!("the environment is not that of {}: {}", transition.to, faults.join(", "));
+        Err(DriverError::Failed { what, reason })
     }
 }
 

@@ -42,11 +42,14 @@ pub(super) fn hot_configuration(release: &Path) -> Result<CheckResult, At> {
     let config = release.join("sys.config");
     let bytes = read_optional(&config).at(&config)?.unwrap_or_default();
     Ok(match consult_one(&bytes) {
-        Ok(term) if has_provider(&term) => not_hot(format!(
-            "{} is completed by a configuration provider at boot (config/runtime.exs), and a hot install \
-             would wipe what it set; use the method restart, or configure at build time only",
-            config.display()
-        )),
+        Ok(term) if has_provider(&term) => not_hot(
+            format!(
+                "{} is completed by a configuration provider at boot (config/runtime.exs), and a hot install \
+                 would wipe what it set",
+                config.display()
+            ),
+            "use the method restart, or configure at build time only",
+        ),
         // What cannot be read is said by the check of the boot files.
         Ok(_) | Err(_) => CheckResult::Passed,
     })
@@ -93,7 +96,7 @@ mod tests {
             {config_provider_reboot_mode,x}]}].";
         let (boot, hot) = result_of(mix);
         assert_eq!(boot, CheckResult::Passed);
-        assert!(matches!(&hot, CheckResult::NotHot { reason } if reason.contains("restart")), "{hot:?}");
+        assert!(matches!(&hot, CheckResult::NotHot { remedy, .. } if remedy.contains("restart")), "{hot:?}");
 
         for plain in ["[{shop,[{config_provider_init,1}]}].", "[{elixir,[{ansi_enabled,true}]}].", "[]."] {
             assert_eq!(result_of(plain), (CheckResult::Passed, CheckResult::Passed), "{plain}");

@@ -81,6 +81,7 @@ impl ErlangDriver {
         Ok(VmView {
             boot_nonce: facts.boot_nonce,
             booted: facts.booted,
+            has_sasl: facts.running.iter().any(|name| name == "sasl"),
             handler_permanent: with(HandlerStatus::Permanent),
             handler_current: with(HandlerStatus::Current),
             code: code.versions,

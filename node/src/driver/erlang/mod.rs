@@ -11,6 +11,8 @@ mod config_check;
 mod disk;
 mod frame_check;
 mod gather;
+pub mod helper;
+mod host_checks;
 pub(super) mod launch;
 pub mod layout;
 pub mod link;
@@ -23,6 +25,7 @@ mod relup_checks;
 mod roll_back;
 #[cfg(any(test, feature = "testing"))]
 pub mod simulated;
+mod started;
 mod term;
 mod vm;
 
@@ -36,7 +39,7 @@ use async_trait::async_trait;
 use layout::Layout;
 use link::{Link, LinkError};
 use relupd_release::Digest;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +67,8 @@ pub struct ErlangSettings {
     pub stop_grace: Duration,
     /// How long each step may take.
     pub patience: Patience,
+    /// How programs and NIFs must have been hardened (`upgrade.require_hardening`).
+    pub required_hardening: BTreeSet<String>,
 }
 
 /// How long the driver waits for what.

@@ -62,6 +62,8 @@ pub(super) struct VmView {
     pub(super) boot_nonce: BootNonce,
     /// What this life of the VM was booted as.
     pub(super) booted: String,
+    /// Whether there should be a release handler; without one there is nothing that it could believe.
+    pub(super) has_sasl: bool,
     pub(super) handler_permanent: Option<String>,
     pub(super) handler_current: Option<String>,
     /// Registered versions whose modules are exactly the loaded ones. Several where versions do not
@@ -201,6 +203,9 @@ fn handler_lie(
     trial: Option<&ReleaseVersion>,
     version: &ReleaseVersion,
 ) -> Option<String> {
+    if !vm.has_sasl {
+        return None;
+    }
     let believed = vm.handler_permanent.as_deref();
     if believed != permanent.map(ReleaseVersion::as_str) {
         let on_disk = permanent.map_or("nothing", ReleaseVersion::as_str);

@@ -21,11 +21,15 @@ pub(super) struct Sides {
     pub(super) to: ReleaseVersion,
 }
 
-/// The scripts up and down.
+/// What to do about a relup that is missing or does not do.
+const REMEDY: &str =
+    "make one with `relupctl release relup`, or correct the appup and build the release again";
+
+/// The scripts there and, where there is one, back.
 #[derive(Clone, Debug)]
-pub(super) struct BothWays {
-    up: Script,
-    down: Script,
+pub(super) struct Ways {
+    there: Script,
+    back: Option<Script>,
 }
 
 impl Sides {
@@ -37,9 +41,13 @@ impl Sides {
         match self.entries() {
             Some((from, to)) if from.erts == to.erts => CheckResult::Passed,
             Some((from, to)) => {
-                not_hot(format!("{} runs on ERTS {}, {} on {}", self.from, from.erts, self.to, to.erts))
+                let reason = format!("{} runs on ERTS {}, {} on {}", self.from, from.erts, self.to, to.erts);
+                not_hot(reason, "build both releases with the same OTP")
             }
-            None => not_hot(format!("{} or {} is not registered in RELEASES", self.from, self.to)),
+            None => {
+                let reason = format!("{} or {} is not registered in RELEASES", self.from, self.to);
+                not_hot(reason, "plan again: preparing registers what is missing")
+            }
         }
     }
 }
@@ -47,45 +55,45 @@ impl Sides {
 /// Reads the relup that leads there and follows both scripts to the modules that they name. OTP looks
 /// for the way up in the target's relup first, then for the way down in the relup of the version that
 /// is left (release_handler(3), `install_release`); so the way back is in the same file.
-pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<BothWays> {
+pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<Ways> {
     let Some((from, to)) = sides.entries() else {
         return Ok(Err(format!("{} or {} is not registered in RELEASES", sides.from, sides.to)));
     };
     let upwards = relup_of(layout, &sides.to)?.and_then(|relup| {
-        both(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from))
+        ways(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from))
     });
     let found = match upwards {
         Ok(ways) => Ok(ways),
         Err(no_way_up) => relup_of(layout, &sides.from)?
             .and_then(|relup| {
-                both(&sides.from, &sides.to, relup.down_to(&sides.to), relup.up_from(&sides.to))
+                ways(&sides.from, &sides.to, relup.down_to(&sides.to), relup.up_from(&sides.to))
             })
             .map_err(|no_way_down| format!("{no_way_up}, and {no_way_down}")),
     };
-    let (up, down) = match found {
+    let found = match found {
         Ok(ways) => ways,
         Err(reason) => return Ok(Err(reason)),
     };
-    for (script, target) in [(&up, to), (&down, from)] {
+    let back = found.back.iter().map(|script| (script, from));
+    for (script, target) in [(&found.there, to)].into_iter().chain(back) {
         if let Some(reason) = fault(layout, script, target)? {
             return Ok(Err(reason));
         }
     }
-    Ok(Ok(BothWays { up, down }))
+    Ok(Ok(found))
 }
 
-/// Both scripts of one relup. Without the second there is no hot way back, and a failed bake would cost
-/// a restart.
-fn both(
+/// Both scripts of one relup.
+fn ways(
     of: &ReleaseVersion,
     other: &ReleaseVersion,
     there: Option<&Script>,
     back: Option<&Script>,
-) -> Result<(Script, Script), String> {
+) -> Result<Ways, String> {
     match (there, back) {
-        (Some(there), Some(back)) => Ok((there.clone(), back.clone())),
-        (Some(_), None) | (None, Some(_)) => {
-            Err(format!("the relup of {of} leads only one way between {of} and {other}"))
+        (Some(there), back) => Ok(Ways { there: there.clone(), back: back.cloned() }),
+        (None, Some(_)) => {
+            Err(format!("the relup of {of} leads only the other way between {of} and {other}"))
         }
         (None, None) => Err(format!("the relup of {of} does not know {other}")),
     }
@@ -150,28 +158,45 @@ fn is_beam(path: &Path) -> Result<bool, At> {
     Ok(magic == b"FOR1" || magic.starts_with(&[0x1f, 0x8b]))
 }
 
-impl BothWays {
+/// `P3` and `P3b`: whether there is a relup, and whether it leads back, too.
+pub(super) fn verdicts(read: &Result<Ways, String>) -> [CheckResult; 2] {
+    match read {
+        Err(reason) => [not_hot(reason, REMEDY), CheckResult::Passed],
+        Ok(Ways { back: Some(_), .. }) => [CheckResult::Passed, CheckResult::Passed],
+        Ok(Ways { back: None, .. }) => {
+            let reason = "the relup has no way back: a failed bake would cost a restart";
+            [CheckResult::Passed, not_hot(reason, REMEDY)]
+        }
+    }
+}
+
+impl Ways {
+    fn scripts(&self) -> impl Iterator<Item = (&Script, &'static str)> {
+        let back = self.back.iter().map(|script| (script, "back"));
+        std::iter::once((&self.there, "there")).chain(back)
+    }
+
     /// A changed module that the relup leaves out stays as it is until the next restart, silently.
     pub(super) fn covers(&self, changed: &BTreeSet<String>) -> CheckResult {
-        for (script, direction) in [(&self.up, "up"), (&self.down, "down")] {
+        for (script, direction) in self.scripts() {
             let replaced = script.replaced_modules();
             let forgotten: Vec<_> =
                 changed.iter().map(String::as_str).filter(|module| !replaced.contains(module)).collect();
             if !forgotten.is_empty() {
-                return not_hot(format!(
-                    "on the way {direction} the relup leaves out {}",
-                    forgotten.join(", ")
-                ));
+                let modules = forgotten.join(", ");
+                let reason = format!("on the way {direction} the relup leaves out {modules}: stale code");
+                return not_hot(reason, "add the modules to the appup and make the relup again");
             }
         }
         CheckResult::Passed
     }
 
     pub(super) fn suspended(&self) -> BTreeSet<String> {
-        [&self.up, &self.down]
-            .into_iter()
-            .flat_map(|script| script.suspended_modules())
-            .map(str::to_owned)
-            .collect()
+        self.scripts().flat_map(|(script, _)| script.suspended_modules()).map(str::to_owned).collect()
+    }
+
+    /// Modules whose code is replaced on the way there or back.
+    pub(super) fn replaced(&self) -> BTreeSet<String> {
+        self.scripts().flat_map(|(script, _)| script.replaced_modules()).map(str::to_owned).collect()
     }
 }

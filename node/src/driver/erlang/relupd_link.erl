@@ -186,8 +186,12 @@ work({install, Version, Options}) ->
     end.
 
 %% The rest changes nothing, or leads to the same state however often it is asked for.
+%% Without sasl there is no handler, and nothing that it could believe.
 query(releases) ->
-    release_handler:which_releases();
+    case has_sasl() of
+        true -> release_handler:which_releases();
+        false -> []
+    end;
 query({check_install, Version}) ->
     case release_handler:check_install_release(Version) of
         {ok, From, _Description} -> From;
@@ -205,12 +209,58 @@ query({purge_softly, Modules}) ->
 query({make_permanent, Boot, Config}) ->
     init:make_permanent(Boot, Config);
 query(reload_handler) ->
-    %% The handler reads RELEASES when it starts. Killing it instead would take sasl down.
-    ok = supervisor:terminate_child(sasl_sup, release_handler),
-    {ok, _Pid} = supervisor:restart_child(sasl_sup, release_handler),
-    ok;
+    case has_sasl() of
+        true ->
+            %% The handler reads RELEASES when it starts. Killing it instead would take sasl down.
+            ok = supervisor:terminate_child(sasl_sup, release_handler),
+            {ok, _Pid} = supervisor:restart_child(sasl_sup, release_handler),
+            ok;
+        false ->
+            ok
+    end;
+query({in_old_code, Modules}) ->
+    in_old_code(Modules);
+query({environment_faults, Config, Before}) ->
+    environment_faults(Config, Before);
 query({unanswering, Modules, Patience}) ->
     unanswering(Modules, Patience).
+
+has_sasl() ->
+    lists:keymember(sasl, 1, application:which_applications()).
+
+%% Processes that run old code of these modules: the next load of the module kills them.
+in_old_code(Modules) ->
+    Old = [Module || Module <- Modules, erlang:check_old_code(Module)],
+    [{printed(named(Pid)), printed(Module)}
+     || Module <- Old, Pid <- erlang:processes(), erlang:check_process_code(Pid, Module) =:= true].
+
+named(Pid) ->
+    case erlang:process_info(Pid, registered_name) of
+        {registered_name, Name} -> {Pid, Name};
+        _NoNameOrGone -> Pid
+    end.
+
+%% Parameters that the configuration file names and that the loaded application does not have, or still
+%% has as the file of the version before says. Any other value is the application's own doing.
+environment_faults(Config, Before) ->
+    Expected = parameters(Config),
+    Old = case Before of none -> #{}; _ -> parameters(Before) end,
+    Loaded = [Application || {Application, _, _} <- application:loaded_applications()],
+    [{printed(Application), printed(Key), Fault}
+     || {{Application, Key}, Value} <- lists:sort(maps:to_list(Expected)),
+        %% What tells Elixir to complete the configuration while it boots is taken away by that.
+        Application =/= elixir,
+        lists:member(Application, Loaded),
+        Fault <- fault(application:get_env(Application, Key), Value, maps:find({Application, Key}, Old))].
+
+fault(undefined, _Expected, _Old) -> [absent];
+fault({ok, Expected}, Expected, _Old) -> [];
+fault({ok, Value}, _Expected, {ok, Value}) -> [old];
+fault({ok, _Own}, _Expected, _Old) -> [].
+
+parameters(File) ->
+    {ok, [Entries]} = file:consult(File),
+    maps:from_list([{{Application, Key}, Value} || {Application, Parameters} <- Entries, {Key, Value} <- Parameters]).
 
 facts(Nonce) ->
     #{boot => Nonce,

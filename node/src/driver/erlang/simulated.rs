@@ -76,6 +76,7 @@ fn view(disk: &Disk, vm: Vm) -> VmView {
     VmView {
         boot_nonce: vm.boot_nonce,
         booted: vm.booted.to_string(),
+        has_sasl: true,
         handler_permanent: vm.handler_permanent.map(String::from),
         handler_current: vm.handler_current.map(String::from),
         code,

@@ -155,6 +155,38 @@ impl Vm {
         parsed.ok_or_else(|| malformed("unanswering", &answer))
     }
 
+    /// Processes that run old code of these modules, which the next load would kill.
+    pub(super) async fn in_old_code<'a>(
+        &self,
+        modules: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<String>, LinkError> {
+        let answer = self.query(tuple(vec![atom("in_old_code"), atoms(modules)])).await?;
+        parse_list(&answer, |pair| match as_tuple(pair)? {
+            [process, module] => Some(format!("{} in {}", as_text(process)?, as_text(module)?)),
+            _ => None,
+        })
+        .ok_or_else(|| malformed("in_old_code", &answer))
+    }
+
+    /// Parameters of a configuration file that the VM does not have, or still has as `before` says.
+    pub(super) async fn environment_faults(
+        &self,
+        config: &Path,
+        before: Option<&Path>,
+    ) -> Result<Vec<String>, LinkError> {
+        let path = |path: &Path| string(&path.to_string_lossy());
+        let before = before.map_or_else(|| atom("none"), path);
+        let answer = self.query(tuple(vec![atom("environment_faults"), path(config), before])).await?;
+        parse_list(&answer, |fault| match as_tuple(fault)? {
+            [application, key, fault] => {
+                let what = if as_atom(fault)? == "absent" { "is not set" } else { "has the old value" };
+                Some(format!("{} {} {what}", as_text(application)?, as_text(key)?))
+            }
+            _ => None,
+        })
+        .ok_or_else(|| malformed("environment_faults", &answer))
+    }
+
     /// Whether this life of the VM has begun the operation, and perhaps ended it.
     pub(super) async fn knows(&self, operation: &str) -> Result<bool, LinkError> {
         let request = tuple(vec![atom("result"), super::term::binary(operation.as_bytes())]);

@@ -28,7 +28,10 @@ impl RestartDriver {
             stands_on_from(&observed, transition),
         ));
         if transition.method == Method::Hot {
-            let result = not_hot("the driver `restart` changes versions by restart only");
+            let result = not_hot(
+                "the driver `restart` changes versions by restart only",
+                "set the method of the app's upgrades to auto or restart",
+            );
             checks.push(check("P3 relup both ways", result));
         }
         Ok(checks)

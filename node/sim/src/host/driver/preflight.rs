@@ -46,5 +46,5 @@ fn check(name: &str, result: CheckResult) -> Check {
 }
 
 fn not_hot(reason: &str) -> CheckResult {
-    CheckResult::NotHot { reason: reason.to_owned() }
+    CheckResult::NotHot { reason: reason.to_owned(), remedy: String::new() }
 }

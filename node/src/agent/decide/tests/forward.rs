@@ -36,7 +36,7 @@ fn what_is_unknown_is_looked_at_again_under_every_order() {
 #[test]
 fn prepare_places_checks_and_answers_with_the_method_that_is_left() {
     let check = |result: CheckResult| vec![Check { name: "P3".to_owned(), result }];
-    let not_hot = || CheckResult::NotHot { reason: "no relup".to_owned() };
+    let not_hot = || CheckResult::NotHot { reason: "no relup".to_owned(), remedy: String::new() };
     let failed = || CheckResult::Failed { reason: "torn".to_owned(), remedy: "build it again".to_owned() };
     let mut case = Case::ordered(Order::Prepare);
     assert_eq!(case.name(), "place");

@@ -30,6 +30,7 @@ fn vm(v: &str) -> VmView {
     VmView {
         boot_nonce: BootNonce("n1".to_owned()),
         booted: v.to_owned(),
+        has_sasl: true,
         handler_permanent: Some(v.to_owned()),
         handler_current: None,
         code: BTreeSet::from([version(v)]),
@@ -150,4 +151,10 @@ fn an_empty_host_is_absent_and_debris_on_it_is_named() {
     let littered = Disk { unregistered: vec!["lib/shop-0.3.0".to_owned()], ..empty };
     let observed = classify(&Sources { disk: littered, process: Process::None });
     assert!(matches!(observed.condition, Condition::Debris { detail } if detail.contains("shop-0.3.0")));
+}
+
+#[test]
+fn a_release_without_sasl_has_no_handler_that_could_lie() {
+    let without = VmView { has_sasl: false, handler_permanent: None, ..vm("0.1.0") };
+    assert_eq!(seen(disk("0.1.0"), without).condition, Condition::Clean);
 }

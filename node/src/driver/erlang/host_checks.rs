@@ -1,0 +1,210 @@
+//! What a release needs of this host: libraries and symbol versions, permissions and space, hardening,
+//! and that its runtime system starts here at all.
+
+use super::book::Entry;
+use super::helper::{Helper, clean_boot};
+use super::layout::Layout;
+use crate::driver::checks::{failed, not_hot};
+use crate::driver::files::{At, Locate};
+use crate::driver::{AppUser, CheckResult};
+use crate::ids::ReleaseVersion;
+use relupd_release::elf::host::HostLibraries;
+use relupd_release::elf::{ElfFile, Finding, Machine, is_elf};
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Pointers, RELEASES, crash dumps and logs need some room; a host with less than this is full.
+const MIN_FREE: u64 = 64 << 20;
+
+/// A VM with kernel and stdlib boots in half a second on a slow disk.
+const SMOKE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// So many findings are listed.
+const LISTED: usize = 5;
+
+/// Native code of a placed release.
+pub(super) struct Native {
+    path: PathBuf,
+    file: ElfFile,
+}
+
+/// The programs of the runtime system and the shared objects of the applications, as they are placed.
+pub(super) fn native_code(layout: &Layout, entry: &Entry) -> Result<Vec<Native>, At> {
+    let mut found = Vec::new();
+    let runtime = layout.root().join(format!("erts-{}", entry.erts)).join("bin");
+    collect(&runtime, &mut found)?;
+    for directory in entry.directories() {
+        collect(&layout.libraries().join(directory).join("priv"), &mut found)?;
+    }
+    Ok(found)
+}
+
+fn collect(directory: &Path, found: &mut Vec<Native>) -> Result<(), At> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at(directory)?,
+    };
+    for entry in entries {
+        let entry = entry.at(directory)?;
+        let path = entry.path();
+        let kind = entry.file_type().at(&path)?;
+        if kind.is_dir() {
+            collect(&path, found)?;
+        } else if kind.is_file() {
+            let content = fs::read(&path).at(&path)?;
+            if is_elf(&content)
+                && let Ok(file) = ElfFile::parse(&content)
+            {
+                found.push(Native { path, file });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `P7`: every library and every symbol version is there, for the processor that this daemon runs on.
+pub(super) fn libraries(root: &Path, native: &[Native]) -> CheckResult {
+    let own = own_machine();
+    let mut host = HostLibraries::of_this_host();
+    let mut unmet = Vec::new();
+    for Native { path, file } in native {
+        let name = path.strip_prefix(root).unwrap_or(path).display();
+        if own.is_some_and(|own| own != file.machine) {
+            unmet.push(format!("{name} was built for another processor"));
+            continue;
+        }
+        unmet.extend(host.unmet(path, file).into_iter().map(|what| format!("{name}: {what}")));
+    }
+    match listed(&unmet) {
+        None => CheckResult::Passed,
+        Some(reason) => failed(
+            reason,
+            "install what is missing on this host, or build the release on the oldest system it shall run on",
+        ),
+    }
+}
+
+fn own_machine() -> Option<Machine> {
+    let content = fs::read("/proc/self/exe").ok()?;
+    ElfFile::parse(&content).ok().map(|file| file.machine)
+}
+
+/// `P15`: what the app's policy requires. Questions that do not apply to a file, or that it does not
+/// answer, are none of its faults.
+pub(super) fn hardening(root: &Path, native: &[Native], required: &BTreeSet<String>) -> CheckResult {
+    let mut soft = Vec::new();
+    for Native { path, file } in native {
+        let missing: Vec<&str> = file
+            .hardening
+            .findings()
+            .into_iter()
+            .filter(|(question, finding)| required.contains(*question) && *finding == Finding::No)
+            .map(|(question, _)| question)
+            .collect();
+        if !missing.is_empty() {
+            let name = path.strip_prefix(root).unwrap_or(path).display();
+            soft.push(format!("{name} lacks {}", missing.join(", ")));
+        }
+    }
+    match listed(&soft) {
+        None => CheckResult::Passed,
+        Some(reason) => failed(
+            reason,
+            "build OTP and the NIFs with these flags, or take them out of `upgrade.require_hardening`",
+        ),
+    }
+}
+
+fn listed(findings: &[String]) -> Option<String> {
+    let first = findings.iter().take(LISTED).cloned().collect::<Vec<_>>().join("; ");
+    match findings.len().checked_sub(LISTED) {
+        _ if findings.is_empty() => None,
+        None | Some(0) => Some(first),
+        Some(more) => Some(format!("{first}; and {more} more")),
+    }
+}
+
+/// `P8`: relupd can write below the release root, nobody else can, the app's user can read what it
+/// boots, and there is some room.
+pub(super) fn permissions_and_space(
+    layout: &Layout,
+    entry: &Entry,
+    version: &ReleaseVersion,
+    user: Option<&AppUser>,
+) -> Result<CheckResult, At> {
+    let release = layout.release(version);
+    let erts = layout.root().join(format!("erts-{}", entry.erts));
+    let written =
+        [layout.root().to_owned(), layout.libraries(), layout.releases(), layout.root().join("bin")];
+    for directory in &written {
+        if let Err(error) = rustix::fs::access(directory, rustix::fs::Access::WRITE_OK) {
+            let reason = format!("{} cannot be written: {}", directory.display(), io::Error::from(error));
+            return Ok(failed(reason, "make relupd its owner, and the file system writable"));
+        }
+    }
+    let libraries = entry.directories().map(|directory| layout.libraries().join(directory));
+    let placed: Vec<PathBuf> = libraries.chain([release.clone(), erts]).collect();
+    for directory in written.iter().chain(&placed) {
+        let found = fs::metadata(directory).at(directory)?;
+        if found.permissions().mode() & 0o022 != 0 {
+            let reason = format!("{} can be written by others than its owner", directory.display());
+            return Ok(failed(reason, "take the permission away: `chmod go-w`"));
+        }
+    }
+    if let Some(user) = user {
+        let files = ["sys.config", "start.boot", "vm.args"].map(|name| release.join(name));
+        for path in written.iter().chain(&placed).chain(files.iter().filter(|path| path.exists())) {
+            if !readable(&fs::metadata(path).at(path)?, user) {
+                let reason = format!("{} cannot be read by the app's user {}", path.display(), user.name);
+                return Ok(failed(reason, "give it back its permissions, or place the release again"));
+            }
+        }
+    }
+    let space = rustix::fs::statvfs(layout.root()).map_err(io::Error::from).at(layout.root())?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < MIN_FREE || (space.f_files > 0 && space.f_favail < 100) {
+        let reason =
+            format!("{} has {} kB and {} files left", layout.root().display(), free >> 10, space.f_favail);
+        return Ok(failed(reason, "free some space there"));
+    }
+    Ok(CheckResult::Passed)
+}
+
+/// Whether a user may read a file, or list and enter a directory.
+fn readable(found: &Metadata, user: &AppUser) -> bool {
+    let wanted = if found.is_dir() { 0o5 } else { 0o4 };
+    let shift = if found.uid() == user.uid {
+        6
+    } else if found.gid() == user.gid {
+        3
+    } else {
+        0
+    };
+    user.uid == 0 || (found.permissions().mode() >> shift) & wanted == wanted
+}
+
+/// `P14`: the runtime system starts on this host, as the app's user, and halts again.
+pub(super) async fn smoke_boot(helper: &Helper, release: &Path) -> CheckResult {
+    let Some(boot) = clean_boot(release) else {
+        return not_hot(
+            format!("{} has no start_clean.boot to try its runtime system with", release.display()),
+            "build the release with rebar3/relx or mix",
+        );
+    };
+    let helper = Helper { boot: Some(boot), ..helper.clone() };
+    match helper.eval("io:put_chars(erlang:system_info(version)), halt(0).", &[], SMOKE_PATIENCE).await {
+        Ok(version) if version == helper.erts => CheckResult::Passed,
+        Ok(other) => failed(
+            format!("the runtime system says that it is {other:?}, not {}", helper.erts),
+            "build the release again from a clean directory",
+        ),
+        Err(error) => failed(
+            format!("the runtime system does not run on this host: {}", crate::driver::checks::chain(&error)),
+            "see what it says; build the release on the oldest system that it shall run on",
+        ),
+    }
+}
