@@ -125,6 +125,7 @@ fn spec(name: &str, random: &mut Random) -> AppSpec {
             progress_deadline: seconds(pick(random, &[30, 60, 90])),
             rollout_deadline: seconds(pick(random, &[240, 600])),
             revert_deadline: seconds(pick(random, &[60, 120])),
+            preflight: Box::default(),
             orphan: pick(
                 random,
                 &[Orphan::Hold, Orphan::Revert { after: seconds(45), stagger: seconds(10) }],

@@ -182,6 +182,7 @@ names! {
     CheckResult as "check" {
         CheckResult::Passed => "passed",
         CheckResult::NotHot { .. } => "not hot",
+        CheckResult::Warning { .. } => "warning",
         CheckResult::Failed { .. } => "failed",
     }
     Command as "command" {
