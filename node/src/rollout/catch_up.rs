@@ -3,6 +3,7 @@
 
 use super::plan::{Draft, step_for};
 use super::view::OUT_OF_REACH;
+use crate::driver::Running;
 use crate::ids::NodeId;
 use crate::state::ClusterState;
 use crate::state::app::{App, Instance};
@@ -27,7 +28,7 @@ fn draft_for(state: &ClusterState, app: &App, silence: &BTreeMap<NodeId, Duratio
     app.instances.iter().find_map(|(node, instance)| {
         let missed = instance.settled.as_ref() != Some(current);
         let tried = instance.catch_up_failed.as_ref() == Some(current);
-        if !missed || tried || !heard(node) || !observed_without_order(instance) {
+        if !missed || tried || !heard(node) || !observed_without_order(instance) || is_sick(instance) {
             return None;
         }
         state.present(*node).ok().filter(|record| record.carries(&app.spec.placement))?;
@@ -40,6 +41,13 @@ fn draft_for(state: &ClusterState, app: &App, silence: &BTreeMap<NodeId, Duratio
             purpose: Purpose::CatchUp,
         })
     })
+}
+
+/// A node that would be refused as sick waits until it is well: a catch-up that fails is not tried again.
+/// Where nothing runs there is nothing that could be sick.
+fn is_sick(instance: &Instance) -> bool {
+    let runs = instance.observed.as_ref().is_some_and(|observed| observed.running != Running::Down);
+    runs && instance.healthy != Some(true)
 }
 
 /// A node that nobody has looked at yet is unknown, and one with an order outstanding still has to go

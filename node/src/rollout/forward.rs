@@ -8,7 +8,9 @@ use crate::ids::NodeId;
 use crate::spec::{Permanent, Promote, Unreachable};
 use crate::state::app::Order;
 use crate::state::command::Decision;
-use crate::state::rollout::{AbortMode, HaltReason, NodeProgress, Stage, Step, Stranded, Turn};
+use crate::state::rollout::{
+    AbortMode, HaltReason, NodeProgress, Phase, Rollout, Stage, Step, Stranded, Turn,
+};
 use crate::state::text::whole_seconds;
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ pub(super) fn roll(view: &View<'_>) -> Report {
         }
         return report;
     }
-    match canary(view) {
+    match canary(view.rollout) {
         Canary::Open => order_canary(view, &mut report),
         Canary::Healthy(nodes) => match view.rollout.spec.upgrade.promote {
             Promote::Auto => {
@@ -199,20 +201,27 @@ enum Canary {
 
 /// The first nodes that take part are the canary, as many as the plan has: one that was left out does
 /// not open the gate, the next one takes its place.
-fn canary_nodes<'a>(view: &View<'a>) -> Vec<(NodeId, &'a NodeProgress)> {
-    let size = view.rollout.plan.steps.iter().filter(|step| step.canary).count();
+fn canary_nodes(rollout: &Rollout) -> Vec<(NodeId, &NodeProgress)> {
+    let size = rollout.plan.steps.iter().filter(|step| step.canary).count();
     let takes_part = |(_, progress): &(NodeId, &NodeProgress)| !matches!(progress.step, Step::Skipped { .. });
-    view.in_order().into_iter().filter(takes_part).take(size).collect()
+    rollout.in_order().into_iter().filter(takes_part).take(size).collect()
+}
+
+/// Whether it waits for nobody but an operator.
+pub(super) fn awaits_promotion(rollout: &Rollout) -> bool {
+    matches!(rollout.phase, Phase::Rolling)
+        && rollout.spec.upgrade.promote == Promote::Manual
+        && matches!(canary(rollout), Canary::Healthy(_))
 }
 
 /// Gives the canary its orders, as far as there is room.
 pub(super) fn order_canary(view: &View<'_>, report: &mut Report) {
-    let canaries: Vec<NodeId> = canary_nodes(view).into_iter().map(|(node, _)| node).collect();
+    let canaries: Vec<NodeId> = canary_nodes(view.rollout).into_iter().map(|(node, _)| node).collect();
     assign_next(view, report, |node| canaries.contains(&node));
 }
 
-fn canary(view: &View<'_>) -> Canary {
-    let canaries = canary_nodes(view);
+fn canary(rollout: &Rollout) -> Canary {
+    let canaries = canary_nodes(rollout);
     let passed = |step: &Step| {
         matches!(
             step,
@@ -225,7 +234,7 @@ fn canary(view: &View<'_>) -> Canary {
     };
     if !canaries.iter().all(|(_, progress)| passed(&progress.step)) {
         Canary::Open
-    } else if view.rollout.promoted || canaries.is_empty() {
+    } else if rollout.promoted || canaries.is_empty() {
         Canary::Promoted
     } else {
         Canary::Healthy(canaries.into_iter().map(|(node, _)| node).collect())
@@ -316,9 +325,16 @@ fn waits_of_nodes_at_work(view: &View<'_>) -> Vec<Waiting> {
 
 fn wait_of(view: &View<'_>, node: NodeId, progress: &NodeProgress, bake: Duration) -> Option<Waiting> {
     let for_so_long = view.stalled_for(node);
-    if view.out_of_reach(node) && progress.touched.is_some() {
-        let deadline = view.rollout.spec.upgrade.progress_deadline;
-        return Some(Waiting::OutOfReach { node, silent_for: view.silent_for(node), deadline });
+    if view.out_of_reach(node) && progress.touched.is_some() && !matches!(progress.step, Step::Committed) {
+        let (policy, silent_for) = (&view.rollout.spec.upgrade, view.silent_for(node));
+        // After the decision only the whole rollout has a deadline: so long it may go on being silent.
+        let deadline = match view.rollout.phase {
+            Phase::Committing { decided: true } => {
+                silent_for + policy.rollout_deadline.saturating_sub(view.elapsed.rollout)
+            }
+            _ => policy.progress_deadline,
+        };
+        return Some(Waiting::OutOfReach { node, silent_for, deadline });
     }
     match (&progress.step, deadline_of(view, &progress.step)) {
         (Step::Upgrading { stage: Stage::Baking, .. }, Some(deadline)) => {

@@ -1,6 +1,7 @@
 //! How long things have taken, as one leader has seen it. PURE: the time is passed in. A new leader
 //! starts from what was committed, so it may lengthen a deadline, never shorten it.
 
+use super::forward::awaits_promotion;
 use crate::clock::Monotonic;
 use crate::ids::{NodeId, RolloutId};
 use crate::state::ClusterState;
@@ -53,7 +54,10 @@ impl Stopwatch {
     fn advance(&mut self, rollout: &Rollout, now: Monotonic) {
         let passed = if rollout.paused.is_some() { Duration::ZERO } else { now.since(self.seen) };
         self.seen = now;
-        self.elapsed.rollout += passed;
+        // Nobody but an operator can end that wait, so it is none of the rollout's own time.
+        if !awaits_promotion(rollout) {
+            self.elapsed.rollout += passed;
+        }
         if matches!(rollout.phase, Phase::Reverting { .. }) {
             self.elapsed.revert += passed;
         }

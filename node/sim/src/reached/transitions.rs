@@ -59,6 +59,7 @@ pub const STEP_CHANGES: &[&str] = &[
     "committing -> committed",
     "committing -> failed",
     "committing -> reverting",
+    "committed -> failed",
     "committed -> reverting",
     "failed -> reverting",
     "reverting -> reverted",
