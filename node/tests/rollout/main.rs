@@ -10,5 +10,6 @@ mod bad_input;
 mod catch_up;
 mod deadlines;
 mod forward;
+mod script;
 mod turns;
 mod world;

@@ -165,6 +165,28 @@ impl World {
         world
     }
 
+    /// Each node settled on its version, as earlier rollouts may have left it; the app is committed to that
+    /// of the first node.
+    pub fn with_releases(spec: AppSpec, versions: &[Option<ReleaseVersion>]) -> Self {
+        let mut world = Self::empty(u64::try_from(versions.len()).unwrap(), spec);
+        for version in versions.iter().flatten() {
+            if world.state.release(&"shop".parse().unwrap(), version).is_err() {
+                world.push(version.as_str(), &[]);
+            }
+        }
+        let settled = |version: &Option<ReleaseVersion>| version.as_ref().map(|at| release(at.as_str()));
+        let app = world.state.apps.get_mut(&app()).unwrap();
+        app.current = versions.first().and_then(settled);
+        for (instance, version) in app.instances.values_mut().zip(versions) {
+            instance.settled = settled(version);
+            instance.observed = None;
+            if instance.settled != app.current {
+                instance.catch_up_failed.clone_from(&app.current);
+            }
+        }
+        world
+    }
+
     pub fn issue_token(&mut self, number: u64) -> relupd::ids::TokenId {
         let id = relupd::ids::TokenId::from_parts(number, 7);
         let token = relupd::identity::token::TokenRecord {
