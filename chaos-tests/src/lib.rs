@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod ctl;
 pub mod http;
+pub mod hosts;
 pub mod load;
 pub mod process;
 pub mod report;

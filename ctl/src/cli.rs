@@ -5,6 +5,7 @@ use crate::connection::TargetArgs;
 use crate::output::Format;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXIT_CODES: &str = "\
@@ -73,6 +74,12 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Write manual pages, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        directory: PathBuf,
+    },
 }
 
 impl Command {
@@ -93,7 +100,8 @@ impl Command {
             | Self::Plan(_)
             | Self::Rollout(_)
             | Self::Quarantine(_)
-            | Self::Completion { .. } => Some(Duration::from_secs(30)),
+            | Self::Completion { .. }
+            | Self::Manual { .. } => Some(Duration::from_secs(30)),
         }
     }
 
@@ -110,7 +118,8 @@ impl Command {
             | Self::App(_)
             | Self::Plan(_)
             | Self::Quarantine(_)
-            | Self::Completion { .. } => false,
+            | Self::Completion { .. }
+            | Self::Manual { .. } => false,
         }
     }
 }
@@ -149,6 +158,9 @@ mod tests {
             "relupctl app apply app.toml",
             "relupctl app list",
             "relupctl app show shop",
+            "relupctl app setup shop",
+            "relupctl app setup shop --unit web.service --root /srv/web",
+            "relupctl app setup shop --program bin/server -- --port 80",
             "relupctl app start shop",
             "relupctl app stop shop",
             "relupctl plan shop 0.2.0",

@@ -1,11 +1,11 @@
 //! Arguments, then one of two lives: the daemon's, or the app's that `launch` becomes.
 
-use clap::{Parser, Subcommand};
-use relupd::config::{self, Overrides};
-use relupd::driver::launch::{self, LaunchArgs};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use relupd::config::{self, ConfigError, Overrides};
+use relupd::driver::launch::{self, LaunchArgs, LaunchError};
 use relupd::{daemon, telemetry};
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,12 @@ struct Arguments {
 enum Command {
     /// Become an app: what the app's own unit starts
     Launch(LaunchArgs),
+    /// Write manual pages, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        directory: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -38,15 +44,30 @@ fn main() -> ExitCode {
         Some(Command::Launch(ref args)) => {
             launch::launch(args).map(|never| match never {}).map_err(Into::into)
         }
+        Some(Command::Manual { ref directory }) => write_manual(directory),
         None => run_daemon(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("relupd: {}", daemon::chain(&*error));
-            ExitCode::FAILURE
+            exit_code(&*error)
         }
     }
+}
+
+/// `EX_CONFIG`: another try would end the same way. The units rely on it.
+const NOT_CONFIGURED: u8 = 78;
+
+fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
+    let is_configuration = error.is::<ConfigError>()
+        || matches!(error.downcast_ref(), Some(LaunchError::NotInstalled { .. }));
+    if is_configuration { ExitCode::from(NOT_CONFIGURED) } else { ExitCode::FAILURE }
+}
+
+fn write_manual(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let command = Arguments::command().disable_help_subcommand(true);
+    Ok(clap_mangen::generate_to(command, directory)?)
 }
 
 fn run_daemon(arguments: Arguments) -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,7 @@
 //! `relupctl app`.
 
+pub(crate) mod setup;
+
 use crate::commands::node::instances_table;
 use crate::exit::Exit;
 use crate::human;
@@ -25,6 +27,8 @@ pub(crate) enum Command {
         /// Its name
         app: String,
     },
+    /// As root on a host of the app: its user, its release root and its unit. Asks no daemon
+    Setup(setup::SetupArgs),
     /// Have its instances run
     Start {
         /// Its name
@@ -54,6 +58,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
                 )
             })?;
         }
+        Command::Setup(args) => return setup::run(args, session.format),
         Command::List => {
             let list = answer(apps.list_apps(v1::ListAppsRequest {}).await)?;
             session.format.print(&list.apps, |apps| apps_table(apps))?;

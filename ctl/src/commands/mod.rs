@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod event;
+mod manual;
 pub(crate) mod node;
 pub(crate) mod operator;
 pub(crate) mod plan;
@@ -25,9 +26,12 @@ use clap::CommandFactory;
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let Cli { global, command } = cli;
-    if let Command::Completion { shell } = command {
-        return completion(shell);
-    }
+    let command = match command {
+        Command::Completion { shell } => return completion(shell),
+        Command::Manual { directory } => return manual::write(&directory),
+        Command::App(app::Command::Setup(args)) => return app::setup::run(args, global.output),
+        asks_a_daemon => asks_a_daemon,
+    };
     let limit = if command.keeps_time() { None } else { global.timeout.or(command.patience()) };
     let work = async {
         let session = Session::open(global.target.resolve()?, global.output, global.timeout).await?;
@@ -56,6 +60,7 @@ async fn dispatch(command: Command, session: Session) -> anyhow::Result<Exit> {
         Command::Quarantine(command) => quarantine::run(command, &session).await,
         Command::Events(args) => event::run(args, &session).await,
         Command::Completion { shell } => completion(shell),
+        Command::Manual { directory } => manual::write(&directory),
     }
 }
 

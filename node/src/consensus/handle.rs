@@ -113,6 +113,17 @@ impl<S: StateMachine> Handle<S> {
         self.shared.leadership.clone()
     }
 
+    /// Returns once the member's loop has come round. It needs no quorum and no leader, only a thread
+    /// that is not stuck, in a sync of the state file for example.
+    ///
+    /// # Errors
+    /// When the member has ended.
+    pub async fn pulse(&self) -> Result<(), ReadError> {
+        let (waiter, answer) = oneshot::channel();
+        self.shared.inbox.send(Input::Pulse(waiter)).map_err(|_| ReadError::Stopped)?;
+        answer.await.map_err(|_| ReadError::Stopped)
+    }
+
     /// Moves leadership to another voter, from any node, and waits until it leads.
     pub async fn transfer_leadership(&self, to: RaftId) -> Result<(), TransferError> {
         self.proposer().transfer(to).await

@@ -64,6 +64,8 @@ pub(super) enum Input<O> {
         reply: oneshot::Sender<Reply>,
     },
     Unreachable(RaftId),
+    /// Whether the loop gets round.
+    Pulse(oneshot::Sender<()>),
     Shutdown,
 }
 
@@ -196,6 +198,8 @@ impl<S: StateMachine> Member<S> {
                 self.raft.report_unreachable(id.0);
                 self.raft.report_snapshot(id.0, raft::SnapshotStatus::Failure);
             }
+            // Who asked may have stopped waiting.
+            Input::Pulse(waiter) => drop(waiter.send(())),
             Input::Shutdown => self.begin_stop(now),
         }
     }

@@ -1,5 +1,6 @@
 //! Makes the driver that an app's spec asks for, with the service manager that it asks for.
 
+use super::unit;
 use crate::config::Settings;
 use crate::driver::erlang::{ErlangDriver, ErlangSettings, Patience};
 use crate::driver::restart::{RestartDriver, RestartSettings};
@@ -23,11 +24,13 @@ pub(crate) struct Drivers {
     settings: Arc<Settings>,
     /// Connected to when the first app needs it.
     bus: SystemBus,
+    /// Whether systemd runs the daemon itself.
+    is_unit: bool,
 }
 
 impl Drivers {
     pub(crate) fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, bus: SystemBus::default() }
+        Self { settings, bus: SystemBus::default(), is_unit: unit::is_unit() }
     }
 
     pub(crate) fn open(&self, app: &ResolvedSpec) -> Opened<dyn ReleaseDriver> {
@@ -85,6 +88,13 @@ impl Drivers {
 
     fn service(&self, app: &ResolvedSpec) -> Opened<dyn Service> {
         match &app.service {
+            // Its processes would be in the daemon's own control group, under its sandbox and its limits,
+            // and as its user.
+            ServiceKind::Child if self.is_unit => Err(format!(
+                "relupd runs as a systemd unit here and starts no app {app} of its own: set `service.kind = \"systemd\"` in its spec, and run `relupctl app setup {app}` as root on this node",
+                app = app.name
+            )
+            .into()),
             ServiceKind::Child => Ok(Arc::new(ChildService::open(&self.settings.state_dir)?)),
             ServiceKind::Systemd { unit } => {
                 Ok(Arc::new(SystemdService::new(self.bus.clone(), unit.clone())))

@@ -10,27 +10,32 @@ pub mod contact;
 mod control;
 mod drivers;
 mod figures;
+mod joining;
 mod member;
 mod outside;
 mod releases;
 pub mod replicated;
+mod unit;
 mod upkeep;
+mod watchdog;
 
 use crate::api::{self, ServeError};
 use crate::config::Settings;
 use crate::identity::{DirectoryError, IdentityDirectory, KeyError, Stored};
 use crate::telemetry::{Metrics, serve as metrics_server};
-use crate::transport::{BindError, api_server_config};
+use crate::transport::{BindError, Binding, api_server_config};
 use control::Control;
 use member::{Member, StartError};
 use outside::{Outside, new_candidate};
+use sd_notify::NotifyState;
 use std::error::Error;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -125,21 +130,24 @@ async fn serve(
     let settings = Arc::clone(&outside.settings);
     let ending = CancellationToken::new();
     let tasks = TaskTracker::new();
+    let remote = outside.binding();
+    let bound = member.is_some().then(|| listen(&remote)).transpose()?;
     let (member, members) = watch::channel(member);
     let socket = api::bind_unix(&settings.api_socket)?;
-    let remote = outside.binding();
     let control = Arc::new(Control::new(outside, member));
     if let Some(address) = settings.metrics {
         let listener = metrics_server::bind(address).await?;
         tasks.spawn(metrics_server::serve(listener, metrics.clone(), ending.clone()));
     }
-    tasks.spawn(api::serve_unix(socket, control.clone(), ending.clone()));
-    let ready = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    if let Err(error) = ready {
-        tracing::debug!(%error, "nobody to tell that the daemon is ready");
-    }
+    let (ends, mut ended) = mpsc::channel(1);
+    tasks.spawn(report(api::serve_unix(socket, control.clone(), ending.clone()), ends.clone()));
+    tasks.spawn(ending.clone().run_until_cancelled_owned(watchdog::keep(members.clone())));
+    tell(NotifyState::Ready);
     tracing::info!(node = %settings.node_name, socket = %settings.api_socket.display(), "ready");
 
+    if let Some(token) = unit::join_token().filter(|_| bound.is_none()) {
+        tasks.spawn(joining::join(Arc::clone(&control), token, ending.clone()));
+    }
     let mut members = members;
     let joined = async {
         // The API's TCP port opens with membership: before that there is no certificate to show.
@@ -147,10 +155,13 @@ async fn serve(
             return Ok(());
         };
         let Some(member) = member else { return Ok(()) };
-        let listener = remote.tcp()?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(DaemonError::Listener)?;
+        let listener = match bound {
+            Some(listener) => listener,
+            None => listen(&remote)?,
+        };
         let (tls_sender, tls) = watch::channel(api_server_config(member.transport.credentials()));
-        tasks.spawn(api::serve_tls(listener, tls, control.clone(), ending.clone()));
+        let serving = api::serve_tls(listener, tls, control.clone(), ending.clone());
+        tasks.spawn(report(serving, ends.clone()));
         tasks.spawn(figures::keep(Arc::clone(&member), metrics, ending.clone()));
         // Certificates are read from the credentials at each handshake; the sender only has to live.
         ending.cancelled().await;
@@ -161,7 +172,9 @@ async fn serve(
         () = stop.cancelled() => Ok(()),
         () = failed.cancelled() => Err(DaemonError::Failed),
         Err(error) = joined => Err(error),
+        Some(error) = ended.recv() => Err(DaemonError::Api(error)),
     };
+    tell(NotifyState::Stopping);
     tracing::info!("stopping; apps run on");
     ending.cancel();
     tasks.close();
@@ -173,6 +186,25 @@ async fn serve(
         tracing::info!("some callers are cut off");
     }
     outcome
+}
+
+/// The API's port on the cluster's network.
+fn listen(remote: &Binding) -> Result<TcpListener, DaemonError> {
+    TcpListener::from_std(remote.tcp()?).map_err(DaemonError::Listener)
+}
+
+/// A daemon that cannot be talked to any more must not look as if it could.
+async fn report(serving: impl Future<Output = Result<(), ServeError>>, failures: mpsc::Sender<ServeError>) {
+    if let Err(error) = serving.await {
+        // One reason to end is enough.
+        drop(failures.try_send(error));
+    }
+}
+
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "nobody to tell");
+    }
 }
 
 fn make_directory(path: &Path, mode: u32) -> Result<(), DaemonError> {

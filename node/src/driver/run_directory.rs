@@ -2,6 +2,7 @@
 
 use super::DriverError;
 use super::files::ensure_directory;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// A user of this host.
@@ -20,8 +21,20 @@ pub(super) fn prepare(path: &Path, user: Option<&AppUser>) -> Result<(), DriverE
     let io = |source| DriverError::Io { what: "make the app's run directory", path: path.to_owned(), source };
     ensure_directory(path.parent().unwrap_or(path), 0o711).map_err(io)?;
     ensure_directory(path, 0o710).map_err(io)?;
-    match user {
-        Some(user) => std::os::unix::fs::chown(path, None, Some(user.gid)).map_err(io),
-        None => Ok(()),
+    let Some(user) = user else { return Ok(()) };
+    // A daemon without root finds it as the host's privileged set-up has made it.
+    if std::fs::metadata(path).map_err(io)?.gid() == user.gid {
+        return Ok(());
     }
+    std::os::unix::fs::chown(path, None, Some(user.gid)).map_err(|source| match source.kind() {
+        std::io::ErrorKind::PermissionDenied => DriverError::Failed {
+            what: "give the app's run directory to its group",
+            reason: format!(
+                "{} does not belong to the group of user {}, and only root can change that; run `relupctl app setup` as root on this node",
+                path.display(),
+                user.name
+            ),
+        },
+        _ => io(source),
+    })
 }

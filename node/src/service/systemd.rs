@@ -53,6 +53,11 @@ fn is_broken(error: &zbus::Error) -> bool {
     }
 }
 
+/// What systemd says to a connection that has asked for its signals before.
+fn is_subscribed(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.AlreadySubscribed")
+}
+
 /// One app's unit.
 #[derive(Clone, Debug)]
 pub struct SystemdService {
@@ -95,7 +100,14 @@ impl SystemdService {
 
     /// The stream of ended jobs. It has to be there before a job is queued, or its end may be missed.
     async fn ended_jobs(&self, manager: &ManagerProxy<'static>) -> Result<JobRemovedStream, ServiceError> {
-        self.call("subscribe", manager.subscribe()).await?;
+        let subscribing = async {
+            match manager.subscribe().await {
+                // A subscription is the connection's, which all apps share.
+                Err(error) if is_subscribed(&error) => Ok(()),
+                answered => answered,
+            }
+        };
+        self.call("subscribe", subscribing).await?;
         self.call("subscribe", manager.receive_job_removed()).await
     }
 

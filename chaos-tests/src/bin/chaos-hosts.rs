@@ -1,0 +1,98 @@
+//! Real systemd hosts: boots them in namespaces of its own, plays a scene on them, and leaves nothing.
+
+use anyhow::{Context as _, bail};
+use chaos_tests::binaries::Binaries;
+use chaos_tests::hosts::image::Image;
+use chaos_tests::hosts::sandbox::{self, Sandbox};
+use chaos_tests::hosts::{Hosts, package, smoke};
+use chaos_tests::report::Report;
+use chaos_tests::samples::Samples;
+use chaos_tests::show::Show;
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Where the image and the runs lie.
+const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/hosts");
+
+/// The bytes of a release do not depend on the host: those of the tests are used.
+#[derive(Debug, Parser)]
+#[command(about = "Boots real systemd hosts and plays a scene on them; needs root")]
+struct Arguments {
+    #[command(subcommand)]
+    scene: Scene,
+    /// So many hosts
+    #[arg(long, global = true, default_value_t = 3)]
+    hosts: u8,
+    /// Keep the run's files where it fails
+    #[arg(long, global = true)]
+    keep: bool,
+    /// Where the figures go
+    #[arg(long, global = true, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Scene {
+    /// Installation, a cluster, an app, a hot rollout, restarts
+    Smoke,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if !sandbox::is_inside() {
+        prepare()?;
+        match sandbox::enter()? {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            ended = run(&arguments) => ended,
+            _ = term.recv() => bail!("told to stop"),
+            _ = interrupt.recv() => bail!("told to stop"),
+        }
+    })
+}
+
+/// What needs the machine's own network.
+fn prepare() -> anyhow::Result<()> {
+    if let Some(why) = sandbox::missing() {
+        bail!("{why}");
+    }
+    std::fs::create_dir_all(HOSTS)?;
+    Image::ensure(Path::new(HOSTS)).map(drop)
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let directory = Path::new(HOSTS);
+    let binaries = Binaries::of_this_build()?;
+    let samples = Samples::shared().await?;
+    let sandbox = Sandbox::new(directory)?;
+    let package = package::build(&binaries, sandbox.directory())?;
+    let image = Image::ensure(directory)?;
+    let mut hosts = Hosts::boot(sandbox, &image, &package, binaries, arguments.hosts).await?;
+    let played = play(arguments, &mut hosts, &samples).await;
+    if let Err(error) = &played {
+        eprintln!("{}", hosts.testament().await);
+        if arguments.keep {
+            return Err(anyhow::anyhow!("{error:#}; files are in {}", hosts.directory().display()));
+        }
+    }
+    hosts.end()?;
+    let report = played?;
+    println!("{}", report.table());
+    if let Some(path) = &arguments.report {
+        report.write(path).context("the report")?;
+    }
+    Ok(if report.within_bounds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    match arguments.scene {
+        Scene::Smoke => report.extend(smoke::play(hosts, samples, Show::Stdout).await?),
+    }
+    Ok(report)
+}
