@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: all setup demo test lint bench sim link
+.PHONY: all setup demo clean-demo test lint bench sim chaos deb link
 
 all:
 	$(CARGO) build --release --workspace
@@ -36,6 +36,17 @@ SEEDS ?= 1000
 sim:
 	$(CARGO) build --release -p relupd-sim
 	./target/release/relupd-sim --seeds $(SEEDS) --report target/sim/report.json
+
+# Real systemd hosts, broken in many ways; needs root. All of it: make chaos FULL=1
+chaos: setup
+	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+	mkdir -p target/chaos
+	./target/release/chaos-hosts --report target/chaos/report.json chaos $(if $(FULL),--full)
+
+# The Debian package, target/deb/relupd_VERSION_ARCH.deb.
+deb:
+	$(CARGO) build --release -p relupd -p relupctl
+	./deploy/debian/build.sh target/release target/deb
 
 # The Erlang module that the daemon carries with it, from its source.
 link: setup

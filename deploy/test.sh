@@ -10,3 +10,5 @@ if $CARGO nextest --version >/dev/null 2>&1; then
 else
     $CARGO test --workspace --all-features
 fi
+# One of the tests boots real systemd hosts, where it can.
+echo "real systemd hosts: $(./target/debug/chaos-hosts check)"

@@ -2,9 +2,15 @@
 //! dedicated network and a public one. Everything lives in namespaces that end with the program, however
 //! it ends. Needs root.
 
+pub mod acknowledged;
+pub mod cells;
+mod cgroup;
+pub mod chaos;
+pub mod faults;
 pub mod host;
 pub mod image;
 pub mod install;
+pub mod isolation;
 pub mod network;
 pub mod package;
 pub mod sandbox;
@@ -130,6 +136,17 @@ impl Hosts {
             }
         }
         text
+    }
+
+    /// The last that hosts that are off have shown.
+    #[must_use]
+    pub fn consoles(&self) -> String {
+        let last = |host: &Host| {
+            let text = std::fs::read_to_string(host.console()).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            format!("-- console of {}\n{}\n", host.name(), lines[lines.len().saturating_sub(8)..].join("\n"))
+        };
+        self.hosts.iter().map(last).collect()
     }
 
     /// Ends every host and takes away what they wrote.

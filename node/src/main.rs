@@ -60,8 +60,8 @@ fn main() -> ExitCode {
 const NOT_CONFIGURED: u8 = 78;
 
 fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
-    let is_configuration = error.is::<ConfigError>()
-        || matches!(error.downcast_ref(), Some(LaunchError::NotInstalled { .. }));
+    let is_configuration =
+        error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(LaunchError::NotInstalled { .. }));
     if is_configuration { ExitCode::from(NOT_CONFIGURED) } else { ExitCode::FAILURE }
 }
 

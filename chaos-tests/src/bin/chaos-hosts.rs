@@ -2,9 +2,10 @@
 
 use anyhow::{Context as _, bail};
 use chaos_tests::binaries::Binaries;
+use chaos_tests::hosts::cells::Cell;
 use chaos_tests::hosts::image::Image;
 use chaos_tests::hosts::sandbox::{self, Sandbox};
-use chaos_tests::hosts::{Hosts, package, smoke};
+use chaos_tests::hosts::{Hosts, chaos, package, smoke};
 use chaos_tests::report::Report;
 use chaos_tests::samples::Samples;
 use chaos_tests::show::Show;
@@ -16,7 +17,6 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Where the image and the runs lie.
 const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/hosts");
 
-/// The bytes of a release do not depend on the host: those of the tests are used.
 #[derive(Debug, Parser)]
 #[command(about = "Boots real systemd hosts and plays a scene on them; needs root")]
 struct Arguments {
@@ -35,12 +35,24 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Scene {
+    /// Whether hosts can be booted on this machine, or why not
+    Check,
     /// Installation, a cluster, an app, a hot rollout, restarts
     Smoke,
+    /// Faults at phases of rollouts, on each kind of host
+    Chaos {
+        /// The whole matrix
+        #[arg(long)]
+        full: bool,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if matches!(arguments.scene, Scene::Check) {
+        Show::Stdout.say(&sandbox::missing().unwrap_or_else(|| "hosts can be booted here".to_owned()));
+        return Ok(ExitCode::SUCCESS);
+    }
     if !sandbox::is_inside() {
         prepare()?;
         match sandbox::enter()? {}
@@ -75,6 +87,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut hosts = Hosts::boot(sandbox, &image, &package, binaries, arguments.hosts).await?;
     let played = play(arguments, &mut hosts, &samples).await;
     if let Err(error) = &played {
+        eprintln!("{}", hosts.consoles());
         eprintln!("{}", hosts.testament().await);
         if arguments.keep {
             return Err(anyhow::anyhow!("{error:#}; files are in {}", hosts.directory().display()));
@@ -82,7 +95,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     hosts.end()?;
     let report = played?;
-    println!("{}", report.table());
+    Show::Stdout.say(&report.table());
     if let Some(path) = &arguments.report {
         report.write(path).context("the report")?;
     }
@@ -92,6 +105,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> anyhow::Result<Report> {
     let mut report = Report::default();
     match arguments.scene {
+        Scene::Check => {}
+        Scene::Chaos { full } => {
+            let cells = if full { Cell::all() } else { Cell::selection() };
+            return chaos::play(hosts, samples, &cells, Show::Stdout).await;
+        }
         Scene::Smoke => report.extend(smoke::play(hosts, samples, Show::Stdout).await?),
     }
     Ok(report)

@@ -1,7 +1,7 @@
 //! One host: an overlay over the image, and a container that boots it with an init of its own.
 
 use super::image::Image;
-use super::{network, tool};
+use super::{cgroup, network, tool};
 use crate::ctl::Ended;
 use crate::wait;
 use anyhow::{Context as _, bail, ensure};
@@ -18,6 +18,13 @@ const BOOT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longer than any command that a test gives.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Disks of their own, so that they can be full.
+const STATE_DISK: &str = "state";
+const RELEASE_DISK: &str = "releases";
+
+/// Room for some releases of 20 MB, and quickly filled.
+const DISK_SIZE: &str = "256M";
 
 /// A host, on or off.
 #[derive(Debug)]
@@ -37,6 +44,9 @@ impl Host {
         let directory = run.join(&name);
         for part in ["root", "work", "changes"] {
             fs::create_dir_all(directory.join(part))?;
+        }
+        for disk in [STATE_DISK, RELEASE_DISK] {
+            make_disk(&directory, disk)?;
         }
         let layers = format!(
             "lowerdir={},upperdir={},workdir={}",
@@ -100,14 +110,10 @@ impl Host {
         self.directory.join("console.log")
     }
 
-    /// A control group of the host's own, told from those of other runs.
+    /// Its control group, told from those of other runs.
     fn cgroup(&self) -> anyhow::Result<PathBuf> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let root = cgroup_root(&mounts).context("this machine has no unified control group hierarchy")?;
         let run = self.directory.parent().and_then(Path::file_name).context("a host lies below its run")?;
-        let group = root.join("relupd-hosts").join(run).join(&self.name);
-        fs::create_dir_all(&group).with_context(|| format!("cannot make {}", group.display()))?;
-        Ok(group)
+        cgroup::make(&run.to_string_lossy(), &self.name)
     }
 
     /// Presses the button; [`Self::booted`] waits until it is up.
@@ -121,6 +127,9 @@ impl Host {
         let mut command = Command::new("sh");
         command.args(["-c", "echo $$ >\"$0\"/cgroup.procs && exec systemd-nspawn \"$@\""]).arg(&cgroup);
         command.args(["--quiet", "--boot", "--register=no", "--keep-unit", "--directory"]).arg(self.root());
+        for (disk, at) in [(STATE_DISK, "/var/lib/relupd"), (RELEASE_DISK, "/opt")] {
+            command.arg(format!("--bind={}:{at}", self.directory.join(disk).display()));
+        }
         command.arg(format!("--network-bridge={}", network::CLUSTER));
         command.arg(format!("--network-veth-extra={cable}:pub0"));
         command.arg(format!("--machine={}", self.name));
@@ -161,10 +170,16 @@ impl Host {
     /// since the kernel is this machine's.
     pub fn cut_power(&mut self) {
         self.init = None;
-        if let Some(mut container) = self.container.take() {
+        let Some(mut container) = self.container.take() else { return };
+        // All of its processes in one step: a container whose manager alone dies lives on.
+        if let Err(error) = self.cgroup().and_then(|group| cgroup::kill(&group)) {
+            eprintln!("{}: {error:#}", self.name);
             // It may have ended by itself.
             let _ended = container.kill();
-            let _reaped = container.wait();
+        }
+        let _reaped = container.wait();
+        for link in ["vb", "pub"] {
+            network::unplug(&format!("{link}-{}", self.name));
         }
     }
 
@@ -174,8 +189,38 @@ impl Host {
         self.init = None;
         let pid = i32::try_from(container.id()).ok().and_then(Pid::from_raw).context("a pid")?;
         kill_process(pid, Signal::TERM)?;
-        wait::until(&format!("{} is off", self.name), BOOT_PATIENCE, async || Ok(container.try_wait()?)).await?;
+        wait::until(&format!("{} is off", self.name), BOOT_PATIENCE, async || Ok(container.try_wait()?))
+            .await?;
         Ok(())
+    }
+
+    /// The disk of the daemon's state has an error: the kernel makes it read-only at once.
+    pub(super) fn break_state(&self) -> anyhow::Result<()> {
+        tool::run("mount", &["-o", "remount,abort", &self.state_disk()]).map(drop)
+    }
+
+    /// The disk of the daemon's state does not answer.
+    pub(super) fn freeze_state(&self) -> anyhow::Result<()> {
+        tool::run("fsfreeze", &["--freeze", &self.state_disk()]).map(drop)
+    }
+
+    /// It answers again.
+    pub(super) fn thaw_state(&self) -> anyhow::Result<()> {
+        tool::run("fsfreeze", &["--unfreeze", &self.state_disk()]).map(drop)
+    }
+
+    /// Checks the disk of the daemon's state, as a boot does; the host is off.
+    pub(super) fn check_state(&self) -> anyhow::Result<()> {
+        let image = self.directory.join(format!("{STATE_DISK}.img")).to_string_lossy().into_owned();
+        tool::run("umount", &[&self.state_disk()])?;
+        // 1: errors were corrected.
+        let checked = Command::new("e2fsck").args(["-p", "-f", &image]).output()?;
+        ensure!(checked.status.code().is_some_and(|code| code <= 1), "e2fsck: {checked:?}");
+        tool::run("mount", &["-o", "loop", &image, &self.state_disk()]).map(drop)
+    }
+
+    fn state_disk(&self) -> String {
+        self.directory.join(STATE_DISK).to_string_lossy().into_owned()
     }
 
     /// A path on the running host, as it is reached from here.
@@ -192,7 +237,8 @@ impl Host {
 
     /// Copies a file there.
     pub fn copy(&self, from: &Path, to: &str) -> anyhow::Result<()> {
-        fs::copy(from, self.path(to)?).with_context(|| format!("cannot copy {} to {}", from.display(), self.name))?;
+        fs::copy(from, self.path(to)?)
+            .with_context(|| format!("cannot copy {} to {}", from.display(), self.name))?;
         Ok(())
     }
 
@@ -262,28 +308,20 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.cut_power();
         // The namespace takes it away otherwise; files can be removed only after it is gone.
-        let _gone = tool::run("umount", &["--lazy", &self.root().to_string_lossy()]);
+        for mount in ["root", STATE_DISK, RELEASE_DISK] {
+            let _gone = tool::run("umount", &["--lazy", &self.directory.join(mount).to_string_lossy()]);
+        }
     }
 }
 
-/// Field 5 is where it is mounted; the type comes after the first lone dash.
-fn cgroup_root(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (mount, file_system) = line.split_once(" - ")?;
-        (file_system.split(' ').next()? == "cgroup2").then_some(())?;
-        mount.split(' ').nth(4).map(PathBuf::from)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_unified_hierarchy_is_found_wherever_it_is_mounted() {
-        let hybrid = "37 31 0:36 / /sys/fs/cgroup/systemd rw shared:1 - cgroup cgroup rw,name=systemd\n\
-                      38 31 0:37 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(cgroup_root(hybrid), Some(PathBuf::from("/sys/fs/cgroup/unified")));
-        assert_eq!(cgroup_root("27 1 254:0 / / rw - ext4 /dev/vda rw\n"), None);
-    }
+/// A small disk, mounted at its name. Everybody may use its last block: the daemon is not root.
+fn make_disk(directory: &Path, name: &str) -> anyhow::Result<()> {
+    let image = directory.join(format!("{name}.img")).to_string_lossy().into_owned();
+    let at = directory.join(name);
+    fs::create_dir_all(&at)?;
+    tool::run("truncate", &["--size", DISK_SIZE, &image])?;
+    tool::run("mke2fs", &["-q", "-t", "ext4", "-m", "0", &image])?;
+    tool::run("mount", &["-o", "loop", &image, &at.to_string_lossy()])?;
+    fs::remove_dir(at.join("lost+found"))?;
+    Ok(())
 }

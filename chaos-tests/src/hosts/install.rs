@@ -76,7 +76,9 @@ impl Hosts {
             host.run(&["relupctl", "app", "setup", APP]).await?;
             host.write(
                 &format!("/etc/relupd/apps/{APP}.env"),
-                &format!("LISTEN_IP=0.0.0.0\nPORT={APP_PORT}\nSHOP_SICK_FILE=/var/lib/relupd-app/{APP}/sick\n"),
+                &format!(
+                    "LISTEN_IP=0.0.0.0\nPORT={APP_PORT}\nSHOP_SICK_FILE=/var/lib/relupd-app/{APP}/sick\n"
+                ),
             )?;
             host.write("/etc/nftables.conf", &firewall())?;
             host.run(&["systemctl", "enable", "--quiet", "--now", "nftables"]).await?;

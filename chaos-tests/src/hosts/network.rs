@@ -41,6 +41,11 @@ pub(super) fn plug(link: &str) -> anyhow::Result<()> {
     ip(&["link", "set", link, "master", PUBLIC, "up"])
 }
 
+/// Takes a cable away that a host has left; one that went with the host is no matter.
+pub(super) fn unplug(link: &str) {
+    let _gone = ip(&["link", "delete", link]);
+}
+
 fn ip(arguments: &[&str]) -> anyhow::Result<()> {
     tool::run("ip", arguments).map(drop)
 }

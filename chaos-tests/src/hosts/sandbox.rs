@@ -2,7 +2,7 @@
 //! them as their first process; when that process ends, for whatever reason, the kernel ends every host,
 //! unmounts everything and removes the networks. What is left is files, which the next run removes.
 
-use super::tool;
+use super::{cgroup, tool};
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use std::convert::Infallible;
@@ -78,7 +78,7 @@ impl Sandbox {
             }
         }
         // Pids are small and the same in every namespace; the time is not.
-        let directory = hosts.join(format!("{RUN}{}", jiff::Timestamp::now().as_nanosecond()));
+        let directory = hosts.join(format!("{RUN}{}", relupd::clock::wall().as_nanosecond()));
         fs::create_dir(&directory)?;
         let lock = lock(&directory)?;
         Ok(Self { directory, _lock: lock })
@@ -103,5 +103,6 @@ fn lock(directory: &Path) -> anyhow::Result<File> {
 }
 
 fn remove(directory: &Path) -> anyhow::Result<()> {
+    cgroup::remove(&directory.file_name().unwrap_or_default().to_string_lossy())?;
     fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))
 }

@@ -1,15 +1,15 @@
 //! The shortest way through everything: installed, configured, joined, an app under systemd, a hot
 //! rollout under load, and away again.
 
-use super::{Hosts, install};
+use super::{Hosts, install, isolation};
 use crate::cluster::APP;
 use crate::load::Load;
 use crate::report::Figure;
+use crate::samples::Samples;
 use crate::show::Show;
 use crate::wait;
 use anyhow::{Context as _, ensure};
 use relupd::clock::monotonic;
-use crate::samples::Samples;
 use std::time::Duration;
 
 /// What the daemon's sandbox may still expose, by systemd's own count.
@@ -31,6 +31,10 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     hosts.install_app(samples, &["0.1.0", "0.2.0"]).await?;
     show.witnessed(&format!("{APP} 0.1.0 runs as relupd-app@{APP}.service, as a user of its own"));
     figures.extend(hot(hosts, show).await?);
+    figures.push(isolation::play(hosts).await?);
+    show.witnessed(
+        "from the public network every port was tried on every host: the app answers, nothing else",
+    );
     set_up_twice(hosts).await?;
     show.witnessed("a second `relupctl app setup` changes nothing");
     restarted_daemon(hosts).await?;
@@ -51,14 +55,14 @@ async fn unconfigured(hosts: &Hosts) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn exposure(hosts: &Hosts) -> anyhow::Result<Figure> {
+pub(super) async fn exposure(hosts: &Hosts) -> anyhow::Result<Figure> {
     let said = hosts.all()[0].run(&["systemd-analyze", "security", "--no-pager", "relupd"]).await?;
     let line = said.lines().find(|line| line.contains("Overall exposure level")).context("a level")?;
     let level = line.split(": ").nth(1).and_then(|rest| rest.split(' ').next()).context("a level")?;
     Ok(Figure::at_most("relupd_security_exposure", level.parse()?, "of 10", EXPOSURE))
 }
 
-async fn hot(hosts: &Hosts, show: Show) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn hot(hosts: &Hosts, show: Show) -> anyhow::Result<Vec<Figure>> {
     let mut before = Vec::new();
     for index in 0..hosts.all().len() {
         before.push(hosts.testimony(index).await?);
@@ -131,5 +135,10 @@ pub async fn join_time(hosts: &Hosts, index: usize) -> anyhow::Result<Figure> {
     install::package(host, hosts.package()).await?;
     host.write("/etc/relupd/relupd.toml", &install::configuration(host))?;
     hosts.join(host).await?;
-    Ok(Figure::at_most("package_install_to_joined_s", monotonic().since(begin).as_secs_f64(), "s", JOIN_BOUND_S))
+    Ok(Figure::at_most(
+        "package_install_to_joined_s",
+        monotonic().since(begin).as_secs_f64(),
+        "s",
+        JOIN_BOUND_S,
+    ))
 }

@@ -21,5 +21,7 @@ pub(super) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> anyhow::Re
 /// Whether there is such a program.
 pub(super) fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|at| at.join(program).is_file())
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|at| at.join(program).is_file())
 }

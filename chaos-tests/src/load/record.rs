@@ -1,7 +1,7 @@
 //! What follows from the answers. Pure.
 
 use relupd::clock::Monotonic;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One answer, or why there was none.
@@ -52,6 +52,18 @@ impl Record {
             Outcome::Bumped { .. } => None,
         });
         failed.collect()
+    }
+
+    /// The most nodes that failed within one window of time.
+    #[must_use]
+    pub fn nodes_failing_at_once(&self, window: Duration) -> usize {
+        let mut windows: BTreeMap<u128, BTreeSet<&str>> = BTreeMap::new();
+        let Some(begin) = self.answers.first().map(|answer| answer.asked) else { return 0 };
+        for answer in self.answers.iter().filter(|answer| !answer.outcome.is_answer()) {
+            let number = answer.answered.since(begin).as_millis() / window.as_millis().max(1);
+            windows.entry(number).or_default().insert(&answer.node);
+        }
+        windows.values().map(BTreeSet::len).max().unwrap_or_default()
     }
 
     /// Counts that were lost or given twice. Each VM gives every count exactly once, so whatever is

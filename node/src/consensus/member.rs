@@ -198,8 +198,10 @@ impl<S: StateMachine> Member<S> {
                 self.raft.report_unreachable(id.0);
                 self.raft.report_snapshot(id.0, raft::SnapshotStatus::Failure);
             }
-            // Who asked may have stopped waiting.
-            Input::Pulse(waiter) => drop(waiter.send(())),
+            Input::Pulse(waiter) => {
+                // Who asked may have stopped waiting.
+                let _ = waiter.send(());
+            }
             Input::Shutdown => self.begin_stop(now),
         }
     }

@@ -58,8 +58,9 @@ impl Setup {
         let user = match (user, &unit) {
             (Some(user), _) => user,
             (None, None) => app.clone(),
-            (None, Some(unit)) => user_of(unit)?
-                .with_context(|| format!("{unit} runs as root; give the app a user of its own with --user"))?,
+            (None, Some(unit)) => user_of(unit)?.with_context(|| {
+                format!("{unit} runs as root; give the app a user of its own with --user")
+            })?,
         };
         if user == "root" || user == DAEMON_USER {
             bail!("{app} needs a user of its own: {user} can change what apps may only read");
@@ -79,9 +80,13 @@ impl Setup {
                 "{unit:?} is not the full name of a service unit"
             );
         }
-        let words = program.iter().filter_map(|path| path.to_str()).chain(arguments.iter().map(String::as_str));
+        let words =
+            program.iter().filter_map(|path| path.to_str()).chain(arguments.iter().map(String::as_str));
         for word in words {
-            ensure!(is_word(word), "{word:?} cannot stand in a unit as it is; put it into a file of the release");
+            ensure!(
+                is_word(word),
+                "{word:?} cannot stand in a unit as it is; put it into a file of the release"
+            );
         }
         let unit = unit.unwrap_or_else(|| format!("relupd-app@{app}.service"));
         Ok(Self { app, user, root, unit, program, arguments })

@@ -147,7 +147,8 @@ mod tests {
             ..shop()
         };
         let text = content(&setup, "/etc/systemd/system/relupd-app@shop.service.d/10-relupd.conf").unwrap();
-        let launch = "ExecStart=/usr/bin/relupd launch shop --root /srv/shop --program bin/server -- --port 80\n";
+        let launch =
+            "ExecStart=/usr/bin/relupd launch shop --root /srv/shop --program bin/server -- --port 80\n";
         assert!(text.contains("ExecStart=\n") && text.ends_with(launch), "{text}");
         let writable = content(&setup, "/etc/systemd/system/relupd.service.d/app-shop.conf").unwrap();
         assert!(writable.ends_with("ReadWritePaths=-/srv/shop\n"), "{writable}");
@@ -159,7 +160,10 @@ mod tests {
         let rule = content(&setup, "/etc/polkit-1/rules.d/50-relupd-app-shop.rules").unwrap();
         assert!(rule.contains(r#"action.lookup("unit") === "web.service""#), "{rule}");
         let text = content(&setup, "/etc/systemd/system/web.service.d/10-relupd.conf").unwrap();
-        assert!(text.contains("User=www\nType=exec\n") && text.contains("launch shop --root /opt/shop"), "{text}");
+        assert!(
+            text.contains("User=www\nType=exec\n") && text.contains("launch shop --root /opt/shop"),
+            "{text}"
+        );
     }
 
     #[test]

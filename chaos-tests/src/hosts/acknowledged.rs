@@ -1,0 +1,76 @@
+//! Commands that were acknowledged while things broke. What was acknowledged must be there in the end,
+//! whoever has crashed meanwhile; what was not may be there or not.
+
+use super::Hosts;
+use anyhow::Context as _;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+/// A command that has no quorum ends after so long.
+const PATIENCE: &str = "3s";
+
+/// What was acknowledged up to now.
+#[derive(Debug)]
+pub struct Acknowledged {
+    directory: PathBuf,
+    tried: u32,
+    apps: BTreeSet<String>,
+    last_refusal: String,
+}
+
+impl Acknowledged {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(hosts: &Hosts) -> Self {
+        Self {
+            directory: hosts.directory().to_owned(),
+            tried: 0,
+            apps: BTreeSet::new(),
+            last_refusal: String::new(),
+        }
+    }
+
+    /// Has one more command decided, asking one host after the other: an app that runs nowhere is made
+    /// known.
+    pub async fn one_more(&mut self, hosts: &Hosts) -> anyhow::Result<()> {
+        self.tried += 1;
+        let name = format!("probe_{}", self.tried);
+        let spec = self.directory.join("probe.toml");
+        fs::write(
+            &spec,
+            format!("name = \"{name}\"\nroot = \"/opt/{name}\"\n[nodes]\nlabels = {{ role = \"nobody\" }}\n"),
+        )?;
+        let index = self.tried as usize % hosts.all().len();
+        // A host that is off acknowledges nothing.
+        let Ok(ctl) = hosts.ctl(index) else { return Ok(()) };
+        let ended = ctl.try_run(&["--timeout", PATIENCE, "app", "apply", &spec.to_string_lossy()]).await?;
+        if ended.code == 0 {
+            self.apps.insert(name);
+        } else {
+            self.last_refusal = ended.stderr.trim().to_owned();
+        }
+        Ok(())
+    }
+
+    /// So many were acknowledged.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.apps.len() as u64
+    }
+
+    /// Why the last one was not, which many are while there is no quorum.
+    #[must_use]
+    pub fn last_refusal(&self) -> &str {
+        &self.last_refusal
+    }
+
+    /// Those that are not there any more.
+    pub async fn lost(&self, hosts: &Hosts) -> anyhow::Result<Vec<String>> {
+        let list: Value = hosts.ctl(0)?.json(&["app", "list"]).await?;
+        let there = list.as_array().context("a list of apps")?;
+        let names: BTreeSet<&str> = there.iter().filter_map(|app| app["name"].as_str()).collect();
+        Ok(self.apps.iter().filter(|name| !names.contains(name.as_str())).cloned().collect())
+    }
+}
