@@ -123,9 +123,12 @@ impl Fault {
             Self::FullState => host.run(&["rm", "/var/lib/relupd/filler"]).await.map(drop),
             Self::FullReleases => host.run(&["rm", "/opt/filler"]).await.map(drop),
             Self::HungState => host.thaw_state(),
-            Self::PowerCut | Self::KillDaemon | Self::KillVm | Self::RestartUnit | Self::DeleteRelease => {
-                Ok(())
-            }
+            Self::PowerCut
+            | Self::BrokenState
+            | Self::KillDaemon
+            | Self::KillVm
+            | Self::RestartUnit
+            | Self::DeleteRelease => Ok(()),
         }
     }
 }
