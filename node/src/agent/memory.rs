@@ -31,6 +31,8 @@ pub struct Memory {
     pub orphan_reported: Option<RolloutId>,
     /// The release is under the release root.
     pub placed: bool,
+    /// Why it could not be fetched when last tried.
+    pub cannot_fetch: Option<String>,
     /// So many attempts to bring it there did not succeed, for reasons of this host.
     pub place_failures: u32,
     /// It cannot be brought there.
@@ -64,6 +66,7 @@ impl Memory {
             announced: None,
             orphan_reported: None,
             placed: false,
+            cannot_fetch: None,
             place_failures: 0,
             place_failed: None,
             checks: None,

@@ -113,12 +113,17 @@ impl Core {
         match placed {
             Ok(()) => {
                 self.memory.placed = true;
+                self.memory.cannot_fetch = None;
                 self.backoff.succeeded(Kind::Place);
                 self.observation = None;
             }
             Err(error) => {
                 tracing::warn!(app = %self.app, error = chain(&error), "cannot place the release yet");
                 self.backoff.failed(Kind::Place, now);
+                self.memory.cannot_fetch = match &error {
+                    PlaceError::Fetch(_) => Some(chain(&error)),
+                    PlaceError::Driver(_) => None,
+                };
                 if let PlaceError::Driver(cause) = &error {
                     self.memory.place_failures += 1;
                     let hopeless = matches!(cause, DriverError::Refused { .. });

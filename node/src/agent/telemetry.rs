@@ -43,7 +43,9 @@ fn verdict(report: &Report) -> Option<bool> {
     match report {
         Report::Healthy { .. } => Some(true),
         Report::Failed { .. } => Some(false),
-        Report::Prepared { .. }
+        Report::CannotFetch { .. }
+        | Report::Fetched
+        | Report::Prepared { .. }
         | Report::PrepareFailed { .. }
         | Report::Stage { .. }
         | Report::ReadyToCommit { .. }

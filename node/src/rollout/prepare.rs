@@ -26,6 +26,13 @@ pub(super) fn step(view: &View<'_>) -> Report {
     let mut reasons = Vec::new();
     if view.elapsed.rollout >= view.rollout.spec.upgrade.rollout_deadline {
         reasons.push(refusal(None, "rollout_deadline", "preparing took too long", "start it again"));
+        reasons.extend(view.in_order().into_iter().filter_map(|(node, progress)| match &progress.step {
+            Step::Preparing { cannot_fetch: Some(reason), .. } => {
+                let remedy = "make sure that a node which has the release can be reached from it";
+                Some(refusal(Some(node), "fetch", reason, remedy))
+            }
+            _ => None,
+        }));
     }
     for (node, progress) in view.in_order() {
         match readiness(view, node, progress) {
@@ -59,7 +66,7 @@ fn readiness(view: &View<'_>, node: NodeId, progress: &NodeProgress) -> Readines
     let deadline = view.rollout.spec.upgrade.progress_deadline;
     match &progress.step {
         Step::Planned => Readiness::Leave(Decision::Assign { node, order: Order::Prepare }),
-        Step::Preparing { .. } => preparing(view, node),
+        Step::Preparing { cannot_fetch, .. } => preparing(view, node, cannot_fetch.as_deref()),
         Step::PrepareFailed { checks } => Readiness::Refuse(
             checks
                 .iter()
@@ -103,10 +110,15 @@ fn readiness(view: &View<'_>, node: NodeId, progress: &NodeProgress) -> Readines
     }
 }
 
-fn preparing(view: &View<'_>, node: NodeId) -> Readiness {
+fn preparing(view: &View<'_>, node: NodeId, cannot_fetch: Option<&str>) -> Readiness {
     let policy = &view.rollout.spec.upgrade;
     let (stalled, deadline) = (view.stalled_for(node), policy.progress_deadline);
     let silent_for = view.silent_for(node);
+    if let (Some(reason), false) = (cannot_fetch, view.out_of_reach(node)) {
+        // Infrastructure: tried again, and held until the whole rollout's deadline.
+        let reason = reason.to_owned();
+        return Readiness::Wait(Waiting::Fetching { node, for_so_long: stalled, reason });
+    }
     match (view.out_of_reach(node), policy.unreachable) {
         (true, _) if stalled < deadline => {
             Readiness::Wait(Waiting::OutOfReach { node, silent_for, deadline })
@@ -128,7 +140,7 @@ fn preparing(view: &View<'_>, node: NodeId) -> Readiness {
             Some(node),
             "progress_deadline",
             "it did not finish preparing in time",
-            "see its daemon's log; fetching may be slow or impossible",
+            "see its daemon's log; where fetching is slow, raise `progress_deadline`",
         )]),
     }
 }

@@ -15,6 +15,8 @@ pub enum Waiting {
     Promotion { canary: Vec<NodeId> },
     /// A node prepares.
     Preparing { node: NodeId, for_so_long: Duration, deadline: Duration },
+    /// A node cannot fetch the release; it tries again.
+    Fetching { node: NodeId, for_so_long: Duration, reason: String },
     /// It is not known yet whether a node was healthy to begin with.
     FirstHealth { node: NodeId, for_so_long: Duration, deadline: Duration },
     /// A node installs.
@@ -49,6 +51,11 @@ impl fmt::Display for Waiting {
             Self::Preparing { node, for_so_long, deadline } => {
                 write!(f, "node {node} prepares since {} (deadline {})", human(for_so_long), human(deadline))
             }
+            Self::Fetching { node, for_so_long, reason } => write!(
+                f,
+                "node {node} cannot fetch the release since {}, and tries again: {reason}",
+                human(for_so_long)
+            ),
             Self::FirstHealth { node, for_so_long, deadline } => write!(
                 f,
                 "node {node} has not said yet whether it is healthy, since {} (deadline {})",
@@ -109,6 +116,7 @@ impl Waiting {
         match self {
             Self::Resume { .. } | Self::Promotion { .. } | Self::InFlight { .. } => None,
             Self::Preparing { node, .. }
+            | Self::Fetching { node, .. }
             | Self::FirstHealth { node, .. }
             | Self::Installing { node, .. }
             | Self::Baking { node, .. }

@@ -167,6 +167,10 @@ pub enum Decision {
 /// A node's answer to an assignment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
+    /// The release cannot be fetched for now; it is tried again.
+    CannotFetch { reason: String },
+    /// The release is fetched after all, and placed.
+    Fetched,
     /// Placed; every check passed (for `method`).
     Prepared { method: Method, checks: Vec<Check> },
     /// A check failed.

@@ -137,7 +137,9 @@ impl Rollout {
             return Err(Rejection::Superseded(Superseded::NotInRollout { node, rollout: self.id }));
         };
         let next = match (order, &self.phase, &progress.step) {
-            (Order::Prepare, Phase::Preparing, Step::Planned) => Step::Preparing { generation },
+            (Order::Prepare, Phase::Preparing, Step::Planned) => {
+                Step::Preparing { generation, cannot_fetch: None }
+            }
             (Order::Upgrade, Phase::Rolling, Step::Prepared { .. }) => {
                 progress.touched.get_or_insert(generation);
                 Step::Upgrading { generation, stage: Stage::Assigned }

@@ -215,8 +215,9 @@ pub struct NodeProgress {
 pub enum Step {
     /// Nothing was said to it yet.
     Planned,
-    /// Ordered to prepare.
-    Preparing { generation: Generation },
+    /// Ordered to prepare. Where it says that it cannot fetch the release, that is nobody's failure: it is
+    /// waited for.
+    Preparing { generation: Generation, cannot_fetch: Option<String> },
     /// Placed and checked.
     Prepared { checks: Vec<Check> },
     /// It cannot be upgraded.

@@ -47,6 +47,8 @@ pub(super) fn what_a_node_says_of_itself_is_so(said: &Said) -> Option<Violation>
         | Report::PrepareFailed { .. }
         | Report::Stage { .. }
         | Report::Failed { .. }
+        | Report::CannotFetch { .. }
+        | Report::Fetched
         | Report::AskTurn
         | Report::RevertFailed { .. } => None,
     };

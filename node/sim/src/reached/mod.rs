@@ -111,6 +111,8 @@ impl Coverage {
             | Report::Stage { .. }
             | Report::Healthy { .. }
             | Report::ReadyToCommit { .. }
+            | Report::CannotFetch { .. }
+            | Report::Fetched
             | Report::AskTurn
             | Report::Committed
             | Report::RevertFailed { .. } => {}

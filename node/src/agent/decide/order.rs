@@ -108,6 +108,11 @@ impl<'a> Ordered<'a> {
             )
     }
 
+    /// As the cluster has it: what was said last may be older.
+    pub(super) const fn said_cannot_fetch(&self) -> bool {
+        matches!(self.step, Some(Step::Preparing { cannot_fetch: Some(_), .. }))
+    }
+
     pub(super) const fn said_failed(&self) -> bool {
         matches!(self.answered, Some(Report::Failed { .. })) || matches!(self.step, Some(Step::Failed { .. }))
     }

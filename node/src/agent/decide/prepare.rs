@@ -25,8 +25,16 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
         let checks = vec![Check { name: "placed".to_owned(), result }];
         return Some(order.report(Report::PrepareFailed { checks }));
     }
+    // Told once: another reason for the same would be news to nobody.
+    let told = order.said_cannot_fetch();
+    if let (Some(reason), false) = (&input.memory.cannot_fetch, told) {
+        return Some(order.report(Report::CannotFetch { reason: reason.clone() }));
+    }
     if !input.memory.placed {
         return Some(Action::Place { release: order.assignment.to.clone() });
+    }
+    if told {
+        return Some(order.report(Report::Fetched));
     }
     Some(match &input.memory.checks {
         None => Action::Preflight { transition: order.transition(order.assignment.method, "preflight") },

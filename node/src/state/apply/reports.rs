@@ -121,6 +121,13 @@ fn take_report(
     ended: bool,
 ) -> Result<Effect, Rejection> {
     let (next, effect) = match (assignment.order, report, &progress.step) {
+        (Order::Prepare, Report::CannotFetch { reason }, Step::Preparing { generation, .. }) => {
+            let cannot_fetch = Some(reason.clone());
+            (Step::Preparing { generation: *generation, cannot_fetch }, Effect::Stays)
+        }
+        (Order::Prepare, Report::Fetched, Step::Preparing { generation, .. }) => {
+            (Step::Preparing { generation: *generation, cannot_fetch: None }, Effect::Stays)
+        }
         (Order::Prepare, Report::Prepared { method, checks }, Step::Preparing { .. }) => {
             progress.method = *method;
             (Step::Prepared { checks: checks.clone() }, Effect::Done)
@@ -175,6 +182,8 @@ fn another_life() -> Failure {
 
 fn describe(report: &Report) -> String {
     match report {
+        Report::CannotFetch { reason } => format!("cannot fetch the release yet: {reason}"),
+        Report::Fetched => "has the release".to_owned(),
         Report::Prepared { method, .. } => format!("prepared ({method})"),
         Report::PrepareFailed { .. } => "cannot be upgraded".to_owned(),
         Report::Stage { stage } => stage.verb().to_owned(),

@@ -5,7 +5,7 @@ use relupd::driver::{Check, CheckResult, Condition, Method, Observation, Rung, R
 use relupd::ids::{BootNonce, ReleaseVersion};
 use relupd::state::app::{Assignment, Order};
 use relupd::state::command::{Command, OrphanOutcome, Report};
-use relupd::state::rollout::{Failure, Phase, Stage, Step, Turn};
+use relupd::state::rollout::{Failure, Phase, Stage, Step, TriedRung, Turn};
 use std::collections::BTreeMap;
 
 /// One host.
@@ -28,6 +28,8 @@ pub enum Fault {
     Fails(String),
     /// It never answers.
     Hangs,
+    /// It says that it cannot fetch the release.
+    CannotFetch,
 }
 
 impl Host {
@@ -82,9 +84,16 @@ impl Host {
         }
         let failed = match fault {
             Some(Fault::Fails(reason)) => Some(reason.clone()),
-            Some(Fault::Hangs) | None => None,
+            Some(Fault::Hangs | Fault::CannotFetch) | None => None,
         };
         match (assignment.order, step) {
+            (Order::Prepare, Step::Preparing { cannot_fetch, .. })
+                if matches!(fault, Some(Fault::CannotFetch)) =>
+            {
+                let reason = "no node that can be reached has it".to_owned();
+                cannot_fetch.is_none().then_some(Report::CannotFetch { reason })
+            }
+            (Order::Prepare, Step::Preparing { cannot_fetch: Some(_), .. }) => Some(Report::Fetched),
             (Order::Prepare, Step::Preparing { .. }) => Some(match failed {
                 None => Report::Prepared { method: assignment.method, checks: vec![] },
                 Some(reason) => {
@@ -139,8 +148,8 @@ impl Host {
                     (Some(_), _) => Rung::Restart,
                 };
                 self.in_turn(*turn, |host| {
-                    if failed.is_some() {
-                        return Some(Report::RevertFailed { tried: vec![] });
+                    if let Some(reason) = failed {
+                        return Some(Report::RevertFailed { tried: vec![TriedRung { rung, reason }] });
                     }
                     (host.running, host.permanent) = (from.clone(), from);
                     Some(Report::Reverted { by: Some(rung), tried: vec![] })

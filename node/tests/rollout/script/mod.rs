@@ -62,6 +62,8 @@ scenarios! {
     abort_revert
     batch_fails_in_the_middle
     canary_fails
+    cannot_fetch
+    check_fails
     deadline_of_a_node
     deadline_of_preparing
     deadline_of_the_decision
@@ -73,11 +75,14 @@ scenarios! {
     late_joiner
     leader_changes
     mixed_from_versions
+    node_is_removed
     node_dies
     orphan_after_the_decision
     orphan_before_the_decision
+    no_way_back
     pause
     per_node_fails_late
+    permanent_node_fails_before_the_end
     power_failure_after_the_decision
     sick_counted
     sick_refused

@@ -116,6 +116,9 @@ impl Player {
                 host.faults.clear();
             }
             ["is", "unknown"] => host.healthy = None,
+            ["cannot", "fetch"] => {
+                host.faults.insert("prepare".to_owned(), Fault::CannotFetch);
+            }
             ["hangs", "when", "ordered", "to", verb @ ..] => {
                 host.faults.insert(verb.join(" "), Fault::Hangs);
             }

@@ -149,7 +149,7 @@ impl Case {
         });
         case.memory.turn_to(Some(GENERATION));
         let step = match order {
-            Order::Prepare => Step::Preparing { generation: GENERATION },
+            Order::Prepare => Step::Preparing { generation: GENERATION, cannot_fetch: None },
             Order::Upgrade => Step::Upgrading { generation: GENERATION, stage: Stage::Assigned },
             Order::Drain => Step::Draining { generation: GENERATION, boot_nonce: life("a") },
             Order::Commit => Step::Committing { generation: GENERATION, turn: Turn::Given },

@@ -64,6 +64,19 @@ fn prepare_places_checks_and_answers_with_the_method_that_is_left() {
 }
 
 #[test]
+fn a_release_that_cannot_be_fetched_is_said_once_and_tried_again() {
+    let mut case = Case::ordered(Order::Prepare);
+    case.memory.cannot_fetch = Some("no peer has it".to_owned());
+    assert_eq!(case.name(), "CannotFetch");
+    let cannot_fetch = Some("no peer has it".to_owned());
+    let mut case = case.at(Step::Preparing { generation: super::case::GENERATION, cannot_fetch });
+    case.memory.cannot_fetch = Some("another reason".to_owned());
+    assert_eq!(case.name(), "place");
+    (case.memory.cannot_fetch, case.memory.placed) = (None, true);
+    assert_eq!(case.name(), "Fetched", "from here on its deadline runs");
+}
+
+#[test]
 fn an_upgrade_begins_only_where_the_node_stands_on_from() {
     let fit = seen(Some(("0.1.0", "a")), Some("0.1.0"));
     for (sight, method, expected) in [
