@@ -78,6 +78,7 @@ fn spec() -> AppSpec {
         },
         upgrade: UpgradePolicy {
             method: MethodPolicy::Auto,
+            preflight: Box::default(),
             canary: 0,
             promote: Promote::Auto,
             max_in_flight: 1,
