@@ -1,5 +1,6 @@
 //! The way forward: canary and batches, then the two-step commit.
 
+use super::canary::{self, Canary};
 use super::step::{Report, paused};
 use super::turns;
 use super::view::View;
@@ -8,9 +9,7 @@ use crate::ids::NodeId;
 use crate::spec::{Permanent, Promote, Unreachable};
 use crate::state::app::Order;
 use crate::state::command::Decision;
-use crate::state::rollout::{
-    AbortMode, HaltReason, NodeProgress, Phase, Rollout, Stage, Step, Stranded, Turn,
-};
+use crate::state::rollout::{AbortMode, HaltReason, NodeProgress, Phase, Stage, Step, Stranded, Turn};
 use crate::state::text::whole_seconds;
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ pub(super) fn roll(view: &View<'_>) -> Report {
         }
         return report;
     }
-    match canary(view.rollout) {
+    match Canary::of(view.rollout) {
         Canary::Open => order_canary(view, &mut report),
         Canary::Healthy(nodes) => match view.rollout.spec.upgrade.promote {
             Promote::Auto => {
@@ -190,55 +189,10 @@ fn deadline_of(view: &View<'_>, step: &Step) -> Option<Duration> {
     }
 }
 
-enum Canary {
-    /// Some of it still has to become healthy.
-    Open,
-    /// All of it is healthy, nobody has promoted it.
-    Healthy(Vec<NodeId>),
-    /// The rest may follow; also where there is no canary.
-    Promoted,
-}
-
-/// The first nodes that take part are the canary, as many as the plan has: one that was left out does
-/// not open the gate, the next one takes its place.
-fn canary_nodes(rollout: &Rollout) -> Vec<(NodeId, &NodeProgress)> {
-    let size = rollout.plan.steps.iter().filter(|step| step.canary).count();
-    let takes_part = |(_, progress): &(NodeId, &NodeProgress)| !matches!(progress.step, Step::Skipped { .. });
-    rollout.in_order().into_iter().filter(takes_part).take(size).collect()
-}
-
-/// Whether it waits for nobody but an operator.
-pub(super) fn awaits_promotion(rollout: &Rollout) -> bool {
-    matches!(rollout.phase, Phase::Rolling)
-        && rollout.spec.upgrade.promote == Promote::Manual
-        && matches!(canary(rollout), Canary::Healthy(_))
-}
-
 /// Gives the canary its orders, as far as there is room.
 pub(super) fn order_canary(view: &View<'_>, report: &mut Report) {
-    let canaries: Vec<NodeId> = canary_nodes(view.rollout).into_iter().map(|(node, _)| node).collect();
+    let canaries: Vec<NodeId> = canary::nodes(view.rollout).into_iter().map(|(node, _)| node).collect();
     assign_next(view, report, |node| canaries.contains(&node));
-}
-
-fn canary(rollout: &Rollout) -> Canary {
-    let canaries = canary_nodes(rollout);
-    let passed = |step: &Step| {
-        matches!(
-            step,
-            Step::Healthy { .. }
-                | Step::Draining { .. }
-                | Step::ReadyToCommit { .. }
-                | Step::Committing { .. }
-                | Step::Committed
-        )
-    };
-    if !canaries.iter().all(|(_, progress)| passed(&progress.step)) {
-        Canary::Open
-    } else if rollout.promoted || canaries.is_empty() {
-        Canary::Promoted
-    } else {
-        Canary::Healthy(canaries.into_iter().map(|(node, _)| node).collect())
-    }
 }
 
 /// Gives the next nodes their order, in the plan's order, as long as there is room (S2). A node that

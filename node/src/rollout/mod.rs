@@ -9,6 +9,7 @@ pub mod view;
 pub mod waiting;
 
 mod back;
+mod canary;
 mod forward;
 mod prepare;
 mod turns;

@@ -1,7 +1,7 @@
 //! How long things have taken, as one leader has seen it. PURE: the time is passed in. A new leader
 //! starts from what was committed, so it may lengthen a deadline, never shorten it.
 
-use super::forward::awaits_promotion;
+use super::canary::awaits_promotion;
 use crate::clock::Monotonic;
 use crate::ids::{NodeId, RolloutId};
 use crate::state::ClusterState;

@@ -2,13 +2,15 @@
 //! in such files (`.rel`, `relup`, `RELEASES`, `sys.config`), and they come from outside: whatever the
 //! bytes are, the answer is terms or an error with a position, in bounded time, memory and stack.
 
+mod error;
 mod parse;
 mod source;
 mod write;
 
 use std::borrow::Cow;
 
-pub use parse::{Problem, TermError, consult, consult_one};
+pub use error::{Problem, TermError};
+pub use parse::{consult, consult_one};
 pub use source::MAX_BYTES;
 pub use write::to_file;
 

@@ -1,6 +1,6 @@
 //! From bytes to text: bounds on the input, and the encoding that a file names in its first two lines.
 
-use super::parse::{Problem, TermError};
+use super::error::{Problem, TermError};
 use std::borrow::Cow;
 
 /// The largest file that is read. Real relups of hundreds of modules stay below 200 kB.
