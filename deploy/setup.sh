@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing on Debian: a C compiler and linker for the crates that need one, Erlang to
-# build and run the sample releases, rebar3 to build them. Does nothing where all of it is there.
+# build and run the sample releases, rebar3 and Elixir to build them. Does nothing where all of it is there.
 set -eu
 
 missing=
@@ -11,6 +11,7 @@ need cc gcc
 need erl erlang-base
 need erlc erlang-base
 need rebar3 rebar3
+need mix elixir
 [ -n "$missing" ] || exit 0
 
 command -v apt-get >/dev/null 2>&1 || {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// 0
     Done,
-    /// 1: the rollout was refused; nothing has changed.
+    /// 1: the rollout was refused, or a relup not made; nothing has changed.
     Refused,
     /// 3: the rollout was halted, held or reverted.
     Halted,

@@ -2,6 +2,7 @@
 //! manifest, and the Erlang files that describe releases (`.rel`, `relup`, `RELEASES`,
 //! `start_erl.data`). No async, no network; file access only where a function's name says so.
 
+pub mod appup;
 pub mod archive;
 pub mod beam;
 pub mod contents;

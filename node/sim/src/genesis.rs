@@ -241,6 +241,7 @@ fn record(app: &AppSpec, of: &ReleaseVersion) -> ReleaseRecord {
         files: 1,
         pushed_by: "genesis".to_owned(),
         pushed_at: Timestamp::UNIX_EPOCH,
+        made_from: None,
     }
 }
 

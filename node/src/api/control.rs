@@ -11,8 +11,9 @@ use crate::state::release::ReleaseId;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use relupd_release::Contents;
 use relupd_release::diff::ReleaseDiff;
+use relupd_release::{ApplicationName, ApplicationVersion, Contents};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -79,8 +80,39 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// What changes from one release to another.
     async fn diff(&self, from: &ReleaseId, to: &ReleaseId) -> Result<ReleaseDiff, ControlError>;
 
+    /// Makes the relup of `to` for these versions, and registers the release that has it.
+    async fn make_relup(
+        &self,
+        actor: Actor,
+        from: &[ReleaseId],
+        to: &ReleaseId,
+        appups: BTreeMap<ApplicationName, Vec<u8>>,
+    ) -> Result<MadeRelup<ReleaseId>, ControlError>;
+
     /// Registers the release, whose files are all here.
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError>;
+}
+
+/// What became of a relup that was to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MadeRelup<T> {
+    /// It is part of this release now.
+    Made(T),
+    /// Nothing was made: these applications have no appup.
+    Missing(Vec<MissingAppup>),
+}
+
+/// An application that is in both releases in different versions, without an appup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingAppup {
+    /// Which.
+    pub application: ApplicationName,
+    /// Its version before.
+    pub from: ApplicationVersion,
+    /// Its version after.
+    pub to: ApplicationVersion,
+    /// An appup to start from.
+    pub template: String,
 }
 
 /// What raft says on this node.

@@ -4,7 +4,8 @@ use super::authority::Authority;
 use super::member::{Member, StartError};
 use super::outside::Outside;
 use crate::api::control::{
-    ControlError, ControlPlane, Liveness, Member as Peer, NewToken, OperatorCredentials, RaftStatus,
+    ControlError, ControlPlane, Liveness, MadeRelup, Member as Peer, NewToken, OperatorCredentials,
+    RaftStatus,
 };
 use crate::clock::{monotonic, wall};
 use crate::consensus::{ProposeError, ReadError};
@@ -23,8 +24,8 @@ use crate::state::release::{ReleaseId, ReleaseRecord};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
-use relupd_release::Contents;
 use relupd_release::diff::ReleaseDiff;
+use relupd_release::{ApplicationName, Contents};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,6 +199,27 @@ impl ControlPlane for Control {
 
     async fn diff(&self, from: &ReleaseId, to: &ReleaseId) -> Result<ReleaseDiff, ControlError> {
         self.member()?.releases.diff(from, to).await
+    }
+
+    async fn make_relup(
+        &self,
+        actor: Actor,
+        from: &[ReleaseId],
+        to: &ReleaseId,
+        appups: BTreeMap<ApplicationName, Vec<u8>>,
+    ) -> Result<MadeRelup<ReleaseId>, ControlError> {
+        let member = self.member()?;
+        let state = member.cluster.state();
+        let present = state.release(&to.name, &to.version)?;
+        let made = member.releases.make_relup(from, present, appups, &actor.to_string()).await?;
+        match made {
+            MadeRelup::Missing(missing) => Ok(MadeRelup::Missing(missing)),
+            MadeRelup::Made(release) => {
+                let id = release.id.clone();
+                self.propose(actor, Command::RegisterRelease { release }).await?;
+                Ok(MadeRelup::Made(id))
+            }
+        }
     }
 
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError> {

@@ -14,6 +14,7 @@ mod joining;
 mod member;
 mod outside;
 mod releases;
+mod relup;
 pub mod replicated;
 mod unit;
 mod upkeep;

@@ -26,6 +26,7 @@ pub(crate) struct Releases {
     cluster: Cluster,
     peers: Arc<dyn StorePeers>,
     staging: PathBuf,
+    scratch: PathBuf,
     staged: AtomicU64,
 }
 
@@ -43,7 +44,8 @@ impl Releases {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(StoreError::Io { what: "clear", path: staging, source }),
         }
-        Ok(Self { store, cluster, peers, staging, staged: AtomicU64::new(0) })
+        let scratch = settings.run_dir.join("relup");
+        Ok(Self { store, cluster, peers, staging, scratch, staged: AtomicU64::new(0) })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -78,7 +80,7 @@ impl Releases {
         Ok(record(&manifest, info, who))
     }
 
-    async fn info(&self, manifest: &Manifest) -> Result<ReleaseInfo, ControlError> {
+    pub(super) async fn info(&self, manifest: &Manifest) -> Result<ReleaseInfo, ControlError> {
         self.look_into(manifest.clone(), |manifest, read| ReleaseInfo::extract(manifest, read)).await
     }
 
@@ -128,7 +130,7 @@ impl Releases {
             .map_err(|error| ControlError::Invalid(super::chain(&error)))
     }
 
-    async fn fetched(&self, release: &ReleaseId) -> Result<Manifest, String> {
+    pub(super) async fn fetched(&self, release: &ReleaseId) -> Result<Manifest, String> {
         fetch(&self.store, &*self.peers, &self.others(), release.manifest)
             .await
             .map_err(|error| super::chain(&error))
@@ -146,6 +148,24 @@ impl Releases {
             .await
             .map_err(|error| super::chain(&error))?;
         Ok(StagedRelease { version: release.version.clone(), manifest: release.manifest, tree })
+    }
+
+    /// The content of a file of a release; none where there is none.
+    pub(super) async fn file_of(
+        &self,
+        manifest: &Manifest,
+        path: &str,
+    ) -> Result<Option<Bytes>, ControlError> {
+        match manifest.entry(path).map(|entry| &entry.kind) {
+            Some(EntryKind::File { digest, .. }) => self.store.read(*digest).await.map(Some).map_err(refused),
+            Some(EntryKind::Symlink { .. } | EntryKind::Directory) | None => Ok(None),
+        }
+    }
+
+    /// A directory of its own for helper VMs, outside of what only the daemon may enter.
+    pub(super) fn scratch(&self) -> PathBuf {
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        self.scratch.join(number.to_string())
     }
 
     fn others(&self) -> Vec<NodeId> {
@@ -169,6 +189,7 @@ fn record(manifest: &Manifest, info: ReleaseInfo, who: &str) -> ReleaseRecord {
         files: info.files,
         pushed_by: who.to_owned(),
         pushed_at: wall(),
+        made_from: None,
     }
 }
 

@@ -38,6 +38,12 @@ pub enum Rejection {
         "release {name} {version} is already there with other content ({present}, offered {offered}); releases are immutable: give the new build a new version"
     )]
     ReleaseDiffers { name: ReleaseName, version: ReleaseVersion, present: Digest, offered: Digest },
+    /// Its content cannot change any more.
+    #[error(
+        "release {version} is in use by app {app}{at}, so that it stays what it is; build it under a new version, then make the relup for that",
+        at = node.map(|node| format!(" on node {node}")).unwrap_or_default()
+    )]
+    ReleaseInUse { version: ReleaseVersion, app: AppName, node: Option<NodeId> },
     /// No such release.
     #[error("release {name} {version} is not in this cluster; push it with `relupctl release push FILE`")]
     NoSuchRelease { name: ReleaseName, version: ReleaseVersion },

@@ -44,4 +44,26 @@ pub struct ReleaseRecord {
     pub pushed_by: String,
     /// When.
     pub pushed_at: Timestamp,
+    /// What it was made from, where the cluster made its relup.
+    #[serde(default)]
+    pub made_from: Option<Box<MadeFrom>>,
+}
+
+/// A release whose relup the cluster made: every other file is as it was pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    /// The manifest that it takes the place of.
+    pub replaces: Digest,
+    /// The manifest as it was pushed.
+    pub pushed: Digest,
+    /// The versions that its relup was made for.
+    pub versions: BTreeSet<ReleaseVersion>,
+}
+
+impl ReleaseRecord {
+    /// The manifest as it was pushed, whatever the cluster has made of it since.
+    #[must_use]
+    pub fn pushed_manifest(&self) -> Digest {
+        self.made_from.as_ref().map_or(self.id.manifest, |made| made.pushed)
+    }
 }

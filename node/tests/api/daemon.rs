@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use relupd::api::control::{
-    ControlError, ControlPlane, Liveness, Member, NewToken, OperatorCredentials, RaftStatus,
+    ControlError, ControlPlane, Liveness, MadeRelup, Member, NewToken, OperatorCredentials, RaftStatus,
 };
 use relupd::api::{bind_unix, serve_unix};
 use relupd::identity::Role;
@@ -14,8 +14,8 @@ use relupd::rollout::waiting::Waiting;
 use relupd::state::ClusterState;
 use relupd::state::command::{Actor, Applied, Command, Entry};
 use relupd::state::release::ReleaseId;
-use relupd_release::Contents;
 use relupd_release::diff::ReleaseDiff;
+use relupd_release::{ApplicationName, Contents};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -161,6 +161,16 @@ impl ControlPlane for FakeDaemon {
     }
 
     async fn diff(&self, _: &ReleaseId, _: &ReleaseId) -> Result<ReleaseDiff, ControlError> {
+        Err(ControlError::Unavailable("no files are kept here".to_owned()))
+    }
+
+    async fn make_relup(
+        &self,
+        _: Actor,
+        _: &[ReleaseId],
+        _: &ReleaseId,
+        _: BTreeMap<ApplicationName, Vec<u8>>,
+    ) -> Result<MadeRelup<ReleaseId>, ControlError> {
         Err(ControlError::Unavailable("no files are kept here".to_owned()))
     }
 

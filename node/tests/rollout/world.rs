@@ -218,6 +218,7 @@ impl World {
             files: 1,
             pushed_by: "test".to_owned(),
             pushed_at: Timestamp::UNIX_EPOCH,
+            made_from: None,
         };
         self.apply(Command::RegisterRelease { release }).unwrap();
     }

@@ -2,6 +2,7 @@
 
 mod diff;
 mod push;
+mod relup;
 mod show;
 
 use crate::clock;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Make the relup between releases that the cluster holds, from their appups
+    Relup(relup::RelupArgs),
     /// What changes from one release to another, and what of it a hot upgrade does not apply
     Diff {
         /// The version to come from
@@ -59,6 +62,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
             let list = answer(session.releases().list_releases(request).await)?;
             session.format.print(&list.releases, |all| releases_table(all, clock::now()))?;
         }
+        Command::Relup(args) => return relup::relup(session, args).await,
         Command::Diff { from, to, name } => diff::diff(session, name, from, to).await?,
         Command::Show { version, name } => show::show(session, name, version).await?,
     }

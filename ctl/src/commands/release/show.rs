@@ -43,6 +43,11 @@ fn facts(description: &v1::ReleaseDescription, now: Timestamp) -> Vec<(&'static 
         ("pushed", format!("{} by {}", human::ago(release.pushed_at.as_ref(), now), release.pushed_by)),
         ("applications", release.applications.join(" ")),
     ];
+    if !release.relup_made_for.is_empty() {
+        let versions = release.relup_made_for.join(", ");
+        let pushed = &release.pushed_manifest;
+        facts.push(("relup", format!("made by the cluster for {versions}; pushed as {pushed}")));
+    }
     if !release.quarantined.is_empty() {
         facts.push(("quarantined", release.quarantined));
     }

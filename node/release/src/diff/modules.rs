@@ -6,7 +6,7 @@ use crate::info::ReleaseError;
 use crate::manifest::Entry;
 use crate::relup::{Instruction, Script};
 use crate::version::{ApplicationName, ApplicationVersion};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// A module that is not the same.
@@ -18,6 +18,8 @@ pub struct ModuleChange {
     pub module: String,
     /// How it differs.
     pub change: Change,
+    /// The behaviours that it declares, in the second release where it is there.
+    pub behaviours: BTreeSet<String>,
     /// What the relup does about it, in its order: `load`, `suspend`, `code_change`. Empty where it does
     /// nothing, or where there is none.
     pub relup: Vec<String>,
@@ -56,8 +58,16 @@ where
             (None, Some(_)) => Change::Added,
             (Some(_), Some(_)) | (None, None) => Change::Changed,
         };
+        let behaviours =
+            other.iter().chain(&one).next().map(|beam| beam.behaviours.clone()).unwrap_or_default();
         let relup = script.map(|script| about(script, module)).unwrap_or_default();
-        let change = ModuleChange { application: application.clone(), module: module.clone(), change, relup };
+        let change = ModuleChange {
+            application: application.clone(),
+            module: module.clone(),
+            change,
+            behaviours,
+            relup,
+        };
         compared.push(Compared { change, from: one, to: other });
     }
     Ok(compared)

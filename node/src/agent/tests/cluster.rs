@@ -104,6 +104,7 @@ impl Cluster {
             files: 1,
             pushed_by: "test".to_owned(),
             pushed_at: Timestamp::UNIX_EPOCH,
+            made_from: None,
         };
         self.apply(Command::RegisterRelease { release }).await;
     }

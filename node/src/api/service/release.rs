@@ -1,7 +1,7 @@
 //! Releases: the catalog, and the three parts of a push.
 
 use crate::api::context::{Context, peer};
-use crate::api::control::ControlError;
+use crate::api::control::{ControlError, MadeRelup};
 use crate::api::error::{invalid, unavailable};
 use crate::api::resolve;
 use crate::api::view;
@@ -10,7 +10,8 @@ use crate::state::node::Role;
 use crate::state::rejection::Rejection;
 use bytes::{Bytes, BytesMut};
 use relupd_proto::api::v1;
-use relupd_release::Manifest;
+use relupd_release::{ApplicationName, Manifest};
+use std::collections::BTreeMap;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -124,6 +125,41 @@ impl v1::release_service_server::ReleaseService for Releases {
         Ok(Response::new(v1::DescribeReleaseResponse { description }))
     }
 
+    async fn make_relup(
+        &self,
+        request: Request<v1::MakeRelupRequest>,
+    ) -> Result<Response<v1::MakeRelupResponse>, Status> {
+        let actor = self.context.admit(&request, Role::Operator)?;
+        let request = request.into_inner();
+        let state = self.context.fresh_state().await?;
+        let mut sources = Vec::new();
+        for from in &request.from {
+            let [from, _] = resolve::two_releases(&state, &request.name, [from, &request.to])?;
+            sources.push(from.id.clone());
+        }
+        let Some(first) = sources.first() else {
+            return Err(invalid("--from: say which versions to come from"));
+        };
+        let to = resolve::release(&state, first.name.as_str(), &request.to)?.id.clone();
+        if sources.contains(&to) {
+            return Err(invalid("a release needs no relup to itself: --from and --to are the same"));
+        }
+        let appups = appups(request.appups)?;
+        let made = self.context.control().make_relup(actor, &sources, &to, appups).await;
+        Ok(Response::new(match made.map_err(|error| self.context.status(&error))? {
+            MadeRelup::Missing(missing) => v1::MakeRelupResponse {
+                release: None,
+                missing: missing.into_iter().map(view::release::missing_appup).collect(),
+            },
+            MadeRelup::Made(id) => {
+                let state = self.context.local_state()?;
+                let record = resolve::release(&state, id.name.as_str(), id.version.as_str())?;
+                let release = Some(view::release::release(&state, record));
+                v1::MakeRelupResponse { release, missing: Vec::new() }
+            }
+        }))
+    }
+
     async fn diff_releases(
         &self,
         request: Request<v1::DiffReleasesRequest>,
@@ -142,6 +178,14 @@ impl v1::release_service_server::ReleaseService for Releases {
     }
 }
 
+fn appups(given: Vec<v1::Appup>) -> Result<BTreeMap<ApplicationName, Vec<u8>>, Status> {
+    let named = given.into_iter().map(|appup| {
+        let name = appup.application.parse().map_err(|error| invalid(format!("appup: {error}")))?;
+        Ok((name, appup.content))
+    });
+    named.collect()
+}
+
 /// Refuses another build under a version that is there before anything of it is sent. What is no
 /// manifest is for the store to refuse; what is there by then, for the cluster.
 fn refuse_other_content(context: &Context, bytes: &[u8]) -> Result<(), Status> {
@@ -149,7 +193,7 @@ fn refuse_other_content(context: &Context, bytes: &[u8]) -> Result<(), Status> {
     let Ok(manifest) = Manifest::parse(bytes) else { return Ok(()) };
     let (name, version, offered) = (manifest.name(), manifest.version(), manifest.digest());
     match state.release(name, version) {
-        Ok(present) if present.id.manifest != offered => {
+        Ok(present) if present.id.manifest != offered && present.pushed_manifest() != offered => {
             let (name, version, present) = (name.clone(), version.clone(), present.id.manifest);
             let rejection = Rejection::ReleaseDiffers { name, version, present, offered };
             Err(context.status(&ControlError::Rejected(rejection)))

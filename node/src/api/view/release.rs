@@ -1,6 +1,7 @@
 //! Releases and quarantines.
 
 use super::{optional, time};
+use crate::api::control::MissingAppup;
 use crate::ids::Digest;
 use crate::state::release::ReleaseRecord;
 use crate::state::{ClusterState, Quarantine};
@@ -21,7 +22,18 @@ pub(crate) fn release(state: &ClusterState, record: &ReleaseRecord) -> v1::Relea
         files: record.files,
         pushed_by: record.pushed_by.clone(),
         pushed_at: Some(time(record.pushed_at)),
+        relup_made_for: record.made_from.iter().flat_map(|made| texts(&made.versions)).collect(),
+        pushed_manifest: optional(record.made_from.as_ref().map(|made| &made.pushed)),
         quarantined: quarantine.map(|quarantine| quarantine.reason.clone()).unwrap_or_default(),
+    }
+}
+
+pub(crate) fn missing_appup(missing: MissingAppup) -> v1::MissingAppup {
+    v1::MissingAppup {
+        application: missing.application.to_string(),
+        from: missing.from.to_string(),
+        to: missing.to.to_string(),
+        template: missing.template,
     }
 }
 

@@ -34,6 +34,7 @@ impl ErlangDriver {
             }
             expect(WHAT, &observed, from, &transition.operation)?;
             self.expect_relup(WHAT, from, &transition.to).await?;
+            self.render_configurations(WHAT, [from, &transition.to]).await?;
         }
         self.relup(WHAT, &transition.operation, &transition.to).await?;
         let after = self.observation().await?;

@@ -146,8 +146,9 @@ async fn finished(child: &mut Child) -> std::io::Result<Result<String, HelperErr
     Ok(Err(HelperError::Ended { status: status.to_string(), output }))
 }
 
-/// The boot file with nothing but kernel and stdlib of a release's directory, where it has one.
-pub(super) fn clean_boot(release: &Path) -> Option<PathBuf> {
+/// The boot file, without its extension, with nothing but kernel and stdlib of a release's directory.
+#[must_use]
+pub fn clean_boot(release: &Path) -> Option<PathBuf> {
     ["start_clean", "no_dot_erlang"]
         .into_iter()
         .map(|stem| release.join(stem))

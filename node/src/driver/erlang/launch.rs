@@ -43,6 +43,13 @@ fn command(layout: &Layout, pointer: &StartErl, link: &str) -> Result<Command, L
         .env("EMU", "beam")
         .env("PROGNAME", "relupd");
     set_default(&mut command, "HOME", layout.root());
+    // What the start script of mix sets, and the configuration providers of Elixir read.
+    command
+        .env("RELEASE_ROOT", layout.root())
+        .env("RELEASE_VSN", pointer.release.as_str())
+        .env("RELEASE_SYS_CONFIG", &config)
+        .env("RELEASE_VM_ARGS", &vm_args)
+        .env("RELEASE_MODE", "embedded");
     // The handler looks for its book below the root, whatever the environment says.
     command.env_remove("RELDIR");
     command.args(["-noshell", "-noinput", "+Bd", "-mode", "embedded"]);

@@ -70,12 +70,28 @@ impl Layout {
 
     /// Boot script and configuration of a version, without their extensions, as `init` takes them.
     pub(super) fn boot(&self, version: &ReleaseVersion) -> PathBuf {
-        self.release(version).join("start")
+        boot_stem(&self.release(version))
     }
 
     pub(super) fn config(&self, version: &ReleaseVersion) -> PathBuf {
         self.release(version).join("sys")
     }
+}
+
+/// `start.boot` without its extension, as relx and mix write it; Distillery and OTP itself name it after
+/// the release, as the `.rel` file beside it. Where there is none, the first is missing.
+pub(super) fn boot_stem(release: &Path) -> PathBuf {
+    let start = release.join("start");
+    if start.with_added_extension("boot").exists() {
+        return start;
+    }
+    let entries = std::fs::read_dir(release).into_iter().flatten().flatten();
+    let named = entries.map(|entry| entry.path()).find(|path| {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let of_otp = ["start_clean", "start_sasl", "no_dot_erlang"].contains(&stem.as_str());
+        !of_otp && path.extension().is_some_and(|end| end == "boot") && path.with_extension("rel").exists()
+    });
+    named.map_or(start, |path| path.with_extension(""))
 }
 
 pub(super) type PointerFile = pointer::PointerFile<StartErl>;
@@ -87,6 +103,19 @@ pub(super) fn read_pointer(path: &Path) -> io::Result<PointerFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_boot_file_named_after_the_release_is_found() {
+        let release = tempfile::tempdir().unwrap();
+        let touch = |name: &str| std::fs::write(release.path().join(name), "").unwrap();
+        for name in ["start_clean.boot", "start_clean.rel", "shop-1.2.boot", "shop-1.2.rel", "other.boot"] {
+            touch(name);
+        }
+        // `with_extension` takes off what stands behind the last dot, and no more.
+        assert_eq!(boot_stem(release.path()), release.path().join("shop-1.2"));
+        touch("start.boot");
+        assert_eq!(boot_stem(release.path()), release.path().join("start"));
+    }
     use crate::driver::files::replace_durably;
 
     #[test]

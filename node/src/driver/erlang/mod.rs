@@ -19,9 +19,11 @@ pub mod link;
 mod observe;
 mod place;
 mod preflight;
+mod protocols;
 mod reason;
 mod rebuild;
 mod relup_checks;
+mod render;
 mod roll_back;
 #[cfg(any(test, feature = "testing"))]
 pub mod simulated;

@@ -8,6 +8,7 @@ use super::disk;
 use super::from_link;
 use super::layout::Layout;
 use super::observe::BookFile;
+use super::render::SHIPPED;
 use super::vm::HandlerStatus;
 use crate::driver::files::{
     At, Locate, blocking, ensure_directory, exists, move_tree, read_optional, remove_tree, replace_durably,
@@ -142,7 +143,11 @@ impl Placing {
             let staged = self.release.tree.join(&place);
             let target = root.join(&place);
             if exists(&target)? {
-                if !exists(&staged)? || same_tree(&staged, &target)? {
+                let own = place.starts_with("releases");
+                if !exists(&staged)?
+                    || (own && same_release(&staged, &target)?)
+                    || same_tree(&staged, &target)?
+                {
                     continue;
                 }
                 if registered {
@@ -217,33 +222,60 @@ pub(super) fn missing(layout: &Layout, entry: &Entry) -> Result<Option<PathBuf>,
     Ok(None)
 }
 
+/// Whether a release's own directory is the same but for two files: its configuration may have been
+/// completed here, and its relup may have been made again by the cluster, which is taken over.
+fn same_release(staged: &Path, target: &Path) -> Result<bool, At> {
+    let (shipped, relup) = (target.join(SHIPPED), target.join("relup"));
+    let as_placed = |name: &str| match name {
+        "sys.config" if shipped.exists() => Some(shipped.clone()),
+        "relup" => None,
+        name => Some(target.join(name)),
+    };
+    for entry in fs::read_dir(staged).at(staged)? {
+        let entry = entry.at(staged)?;
+        let Some(other) = as_placed(&entry.file_name().to_string_lossy()) else { continue };
+        if !same_entry(&entry, &other)? {
+            return Ok(false);
+        }
+    }
+    let made = staged.join("relup");
+    if let Some(content) = read_optional(&made).at(&made)?
+        && read_optional(&relup).at(&relup)?.as_ref() != Some(&content)
+    {
+        replace_durably(&relup, &content, 0o644).at(&relup)?;
+    }
+    Ok(true)
+}
+
 /// Whether every staged file is in the target with the same bytes. The target may hold files of
 /// relupd's own beside them.
 fn same_tree(staged: &Path, target: &Path) -> Result<bool, At> {
     for entry in fs::read_dir(staged).at(staged)? {
         let entry = entry.at(staged)?;
-        let other = target.join(entry.file_name());
-        let kind = entry.file_type().at(staged)?;
-        let there = match fs::symlink_metadata(&other) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            there => there.at(&other)?.file_type(),
-        };
-        // A link is compared as a link: what it leads to may be a directory, or not there.
-        let same = if kind.is_symlink() {
-            there.is_symlink()
-                && fs::read_link(&other).at(&other)? == fs::read_link(entry.path()).at(staged)?
-        } else if kind.is_dir() {
-            there.is_dir() && same_tree(&entry.path(), &other)?
-        } else if !there.is_file() {
-            false
-        } else {
-            read_optional(&other).at(&other)? == Some(fs::read(entry.path()).at(staged)?)
-        };
-        if !same {
+        if !same_entry(&entry, &target.join(entry.file_name()))? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn same_entry(staged: &fs::DirEntry, other: &Path) -> Result<bool, At> {
+    let path = staged.path();
+    let kind = staged.file_type().at(&path)?;
+    let there = match fs::symlink_metadata(other) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        there => there.at(other)?.file_type(),
+    };
+    // A link is compared as a link: what it leads to may be a directory, or not there.
+    if kind.is_symlink() {
+        Ok(there.is_symlink() && fs::read_link(other).at(other)? == fs::read_link(&path).at(&path)?)
+    } else if kind.is_dir() {
+        Ok(there.is_dir() && same_tree(&path, other)?)
+    } else if !there.is_file() {
+        Ok(false)
+    } else {
+        Ok(read_optional(other).at(other)? == Some(fs::read(&path).at(&path)?))
+    }
 }
 
 #[cfg(test)]

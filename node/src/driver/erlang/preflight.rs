@@ -5,6 +5,7 @@ use super::book::{Book, Entry};
 use super::helper::Helper;
 use super::host_checks;
 use super::observe::{BookFile, Process, Sources, classify};
+use super::protocols;
 use super::relup_checks::{self, Sides};
 use super::{ErlangDriver, config_check, from_link};
 use crate::driver::checks::{check, failed, not_hot, stands_on_from};
@@ -113,10 +114,15 @@ impl ErlangDriver {
         let layout = self.layout.clone();
         let mut checks = vec![check("P2 same ERTS", sides.same_erts())];
         for version in [from, to] {
-            let directory = self.layout.release(version);
-            let result = blocking(WHAT, move || config_check::hot_configuration(&directory)).await?;
-            checks.push(check(&format!("P5 configuration of {version} can be read again"), result));
+            let Some(rendered) = self.try_rendering(WHAT, book, version).await? else { continue };
+            let result = match rendered {
+                Ok(()) => CheckResult::Passed,
+                Err(reason) => not_hot(reason, "correct config/runtime.exs or the app's environment"),
+            };
+            checks.push(check(&format!("P5 configuration of {version} is completed as at boot"), result));
         }
+        let releases = [from, to].map(|version| self.layout.release(version));
+        let protocols = blocking(WHAT, move || protocols::changed(&releases)).await?;
         let read = blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
         let [there, back] = relup_checks::verdicts(&read);
         checks.push(check("P3 relup leads there", there));
@@ -134,6 +140,12 @@ impl ErlangDriver {
             }
         };
         let Some(relup) = relup else { return Ok(checks) };
+        if !protocols.is_empty() {
+            let reason =
+                format!("consolidated protocols change, and no relup loads them: {}", protocols.join(", "));
+            let remedy = "go by restart, or leave the protocols' implementations as they are";
+            checks.push(check("P4 consolidated protocols are the same", not_hot(reason, remedy)));
+        }
         let changed = self.changed_modules(WHAT, from, to).await?;
         checks.push(check("P4 relup covers every changed module", relup.covers(&changed)));
         if !facts.handler {

@@ -207,6 +207,9 @@ query({environment, Application}) ->
 query({purge_softly, Modules}) ->
     [Module || Module <- Modules, erlang:check_old_code(Module), not code:soft_purge(Module)];
 query({make_permanent, Boot, Config}) ->
+    %% Elixir completes the configuration again at init:restart/0, and finds it by these.
+    true = os:putenv("RELEASE_SYS_CONFIG", Config),
+    true = os:putenv("RELEASE_VSN", filename:basename(filename:dirname(Config))),
     init:make_permanent(Boot, Config);
 query(reload_handler) ->
     case has_sasl() of

@@ -6,7 +6,7 @@ use crate::ids::{AppName, Digest, NodeId, ReleaseVersion};
 use crate::spec::AppSpec;
 use crate::state::app::{App, Instance};
 use crate::state::rejection::Rejection;
-use crate::state::release::ReleaseRecord;
+use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::state::{ClusterState, Outcome};
 use std::collections::BTreeMap;
 
@@ -14,8 +14,13 @@ impl ClusterState {
     pub(super) fn register_release(&mut self, context: Context<'_>, release: &ReleaseRecord) -> Outcome {
         let id = &release.id;
         if let Ok(present) = self.release(&id.name, &id.version) {
-            if present.id.manifest == id.manifest {
+            // What was pushed is there, too, where the cluster has since made a relup for it.
+            if present.id.manifest == id.manifest || present.pushed_manifest() == id.manifest {
                 return DONE;
+            }
+            if release.made_from.as_ref().is_some_and(|made| made.replaces == present.id.manifest) {
+                let present = present.id.clone();
+                return self.replace_release(context, &present, release);
             }
             return Err(Rejection::ReleaseDiffers {
                 name: id.name.clone(),
@@ -27,6 +32,49 @@ impl ClusterState {
         self.releases.entry(id.name.clone()).or_default().insert(id.version.clone(), release.clone());
         self.note(context, About::CLUSTER, format!("release {id} pushed"));
         DONE
+    }
+
+    /// The one way in which a version's content may change: the cluster has made a relup for it, and all
+    /// else is the same. Never under those who use it: what runs or is permanent somewhere stays what
+    /// it is.
+    fn replace_release(
+        &mut self,
+        context: Context<'_>,
+        present: &ReleaseId,
+        release: &ReleaseRecord,
+    ) -> Outcome {
+        let id = &release.id;
+        self.refuse_quarantined(present)?;
+        if let Some((app, node)) = self.user_of(present) {
+            let version = id.version.clone();
+            return Err(Rejection::ReleaseInUse { version, app, node });
+        }
+        self.releases.entry(id.name.clone()).or_default().insert(id.version.clone(), release.clone());
+        // Plans that were made for the old content cannot be started any more.
+        self.touch_basis_of_release(&id.name);
+        self.note(context, About::CLUSTER, format!("release {id} has another relup"));
+        DONE
+    }
+
+    /// An app that runs the release or is about to, and where.
+    fn user_of(&self, release: &ReleaseId) -> Option<(AppName, Option<NodeId>)> {
+        let mut apps = self.apps.values().filter(|app| app.spec.release == release.name);
+        apps.find_map(|app| {
+            let rolled = app.rollout.and_then(|id| self.rollouts.get(&id));
+            let rolls = rolled.is_some_and(|rollout| rollout.plan.to == *release);
+            let used = |instance: &Instance| {
+                let observed = instance.observed.as_ref();
+                instance.settled.as_ref() == Some(release)
+                    || instance.assignment.as_ref().is_some_and(|order| order.to == *release)
+                    || observed.is_some_and(|observed| {
+                        let (permanent, running) = stands_on(observed);
+                        permanent == Some(&release.version) || running == Some(&release.version)
+                    })
+            };
+            let node = app.instances.iter().find(|(_, instance)| used(instance)).map(|(node, _)| *node);
+            let is_user = rolls || app.current.as_ref() == Some(release) || node.is_some();
+            is_user.then(|| (app.name().clone(), node))
+        })
     }
 
     pub(super) fn apply_app(&mut self, context: Context<'_>, spec: &AppSpec) -> Outcome {

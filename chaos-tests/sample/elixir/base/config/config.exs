@@ -1,0 +1,3 @@
+import Config
+
+config :greeter, greeting: "from compile time", port: 0

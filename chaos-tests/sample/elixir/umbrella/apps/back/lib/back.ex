@@ -1,0 +1,4 @@
+defmodule Back do
+  @moduledoc "Answers."
+  def answer, do: "@VSN@"
+end

@@ -1,0 +1,4 @@
+defmodule Front do
+  @moduledoc "Asks the other application."
+  def answer, do: Back.answer()
+end
