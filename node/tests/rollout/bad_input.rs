@@ -6,6 +6,7 @@ use relupd::state::app::Order;
 use relupd::state::command::{Actor, Command, Decision, Entry, Report};
 use relupd::state::node::{Certificate, OperatorRecord, Role};
 use relupd::state::rejection::{Deed, Rejection, Superseded};
+use relupd::state::release::{MadeFrom, ReleaseRecord};
 use relupd::state::rollout::{Phase, Step};
 
 #[test]
@@ -99,6 +100,45 @@ fn a_version_is_never_replaced_by_other_content() {
     record.id.manifest = relupd::ids::Digest::of(b"other");
     let outcome = world.apply(Command::RegisterRelease { release: record });
     assert!(matches!(outcome, Err(Rejection::ReleaseDiffers { .. })));
+}
+
+#[test]
+fn a_relup_that_the_cluster_made_replaces_a_release_that_nobody_uses() {
+    let mut world = World::settled(1, spec());
+    let made = |of: &ReleaseRecord, content: &[u8]| {
+        let made = MadeFrom {
+            replaces: of.id.manifest,
+            pushed: of.pushed_manifest(),
+            versions: [version("0.1.0")].into(),
+        };
+        let mut record = ReleaseRecord { made_from: Some(Box::new(made)), ..of.clone() };
+        record.id.manifest = relupd::ids::Digest::of(content);
+        record
+    };
+    let present = |world: &World, v: &str| world.state.releases[&release(v).name][&version(v)].clone();
+    let register = |world: &mut World, release: &ReleaseRecord| {
+        world.apply(Command::RegisterRelease { release: release.clone() })
+    };
+
+    let running = present(&world, "0.1.0");
+    let refused = register(&mut world, &made(&running, b"other"));
+    assert!(matches!(refused, Err(Rejection::ReleaseInUse { .. })), "{refused:?}");
+
+    let pushed = present(&world, "0.2.0");
+    let first = made(&pushed, b"with relup");
+    register(&mut world, &first).unwrap();
+    assert_eq!(present(&world, "0.2.0"), first);
+    register(&mut world, &pushed).unwrap();
+    assert_eq!(present(&world, "0.2.0"), first, "the same push again changes nothing");
+    let refused = register(&mut world, &made(&pushed, b"made at the same time"));
+    assert!(matches!(refused, Err(Rejection::ReleaseDiffers { .. })), "{refused:?}");
+    register(&mut world, &made(&first, b"with two ways")).unwrap();
+    assert_eq!(present(&world, "0.2.0").pushed_manifest(), pushed.id.manifest);
+
+    world.start("0.2.0");
+    let again = made(&present(&world, "0.2.0"), b"too late");
+    let refused = register(&mut world, &again);
+    assert!(matches!(refused, Err(Rejection::ReleaseInUse { .. })), "{refused:?}");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 /// So much of what a helper prints is kept.
 const MAX_OUTPUT: u64 = 4 << 20;
 
-/// Where a helper VM finds its parts, and who it is.
-#[derive(Clone, Debug)]
+/// Where a helper VM finds its parts, and who it is. Its environment may hold secrets: no `Debug`.
+#[derive(Clone)]
 pub struct Helper {
     /// A tree with `erts-VSN` and `lib`.
     pub root: PathBuf,
@@ -22,7 +22,7 @@ pub struct Helper {
     pub erts: String,
     /// The boot file without its extension; `None` boots OTP's default.
     pub boot: Option<PathBuf>,
-    /// User and group, where they are not the daemon's own.
+    /// User and group, where they are not the daemon's own. Only root can change to another.
     pub user: Option<(u32, u32)>,
     /// The whole environment, beside what the VM itself needs.
     pub environment: BTreeMap<String, String>,

@@ -221,6 +221,8 @@ query(reload_handler) ->
         false ->
             ok
     end;
+query(process_environment) ->
+    [unicode:characters_to_binary(Variable) || Variable <- os:getenv()];
 query({in_old_code, Modules}) ->
     in_old_code(Modules);
 query({environment_faults, Config, Before}) ->

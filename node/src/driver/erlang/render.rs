@@ -75,6 +75,13 @@ impl ErlangDriver {
         version: &ReleaseVersion,
     ) -> Result<Option<Result<(), String>>, DriverError> {
         let Some(source) = self.source(what, version).await? else { return Ok(None) };
+        if let Some(user) = self.settings.user.as_ref().filter(|user| !can_give_to(user)) {
+            return Ok(Some(Err(format!(
+                "the configuration of {version} is completed at boot and may hold secrets, and relupd, which is \
+                 not root here, cannot hand it to the group of {}: make relupd's user a member of it",
+                user.name
+            ))));
+        }
         Ok(Some(self.complete(book, &source).await.map(drop)))
     }
 
@@ -107,7 +114,9 @@ impl ErlangDriver {
         let entry = book.entry(version).ok_or_else(|| format!("{version} is not registered in RELEASES"))?;
         let release = layout.release(version);
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let mut helper = Helper { boot: clean_boot(&release), ..self.helper(entry) };
+        // What the living VM was started with is what its next boot would have, whoever starts it.
+        let environment = self.vm.process_environment().await.map_err(|error| error.to_string())?;
+        let mut helper = Helper { boot: clean_boot(&release), environment, ..self.helper(entry) };
         for (name, value) in [
             ("RELEASE_ROOT", text(layout.root().to_owned())),
             ("RELEASE_NAME", self.settings.release.to_string()),
@@ -131,6 +140,12 @@ impl ErlangDriver {
             )),
         }
     }
+}
+
+/// Whether a file can be given to the app's group.
+fn can_give_to(user: &AppUser) -> bool {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    rustix::process::geteuid().is_root() || groups.iter().any(|group| group.as_raw() == user.gid)
 }
 
 /// It may hold secrets now: the app's group reads it, and nobody else.

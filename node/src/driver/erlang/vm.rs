@@ -155,6 +155,17 @@ impl Vm {
         parsed.ok_or_else(|| malformed("unanswering", &answer))
     }
 
+    /// The environment of the VM's process. It may hold secrets.
+    pub(super) async fn process_environment(&self) -> Result<BTreeMap<String, String>, LinkError> {
+        let answer = self.query(atom("process_environment")).await?;
+        let variables = parse_list(&answer, as_text).ok_or(LinkError::Malformed {
+            request: "process_environment",
+            answer: "(not shown: it may hold secrets)".to_owned(),
+        })?;
+        let pairs = variables.iter().filter_map(|variable| variable.split_once('='));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
     /// Processes that run old code of these modules, which the next load would kill.
     pub(super) async fn in_old_code<'a>(
         &self,

@@ -21,8 +21,16 @@ defmodule Greeter.Http do
     __MODULE__.accept(socket)
   end
 
+  # The whole head of the request: who is answered before is cut off while still asking.
+  defp request(client, seen) do
+    with false <- String.contains?(seen, "\r\n\r\n"),
+         {:ok, more} <- :gen_tcp.recv(client, 0, 1000) do
+      request(client, seen <> more)
+    end
+  end
+
   defp serve(client) do
-    _ = :gen_tcp.recv(client, 0, 1000)
+    request(client, "")
     greeting = Application.get_env(:greeter, :greeting, "nothing")
     body = ~s({"count":#{Greeter.Counter.bump()},"version":"@VSN@","greeting":"#{greeting}"}\n)
     :gen_tcp.send(client, "HTTP/1.1 200 OK\r\ncontent-length: #{byte_size(body)}\r\nconnection: close\r\n\r\n" <> body)
