@@ -72,12 +72,6 @@ impl Helper {
         }
     }
 
-    /// Whether this daemon can run it as its user. As another one, the daemon's own above all, it would
-    /// read what the app must not.
-    pub(super) fn is_permitted(&self) -> bool {
-        self.user.is_none() || rustix::process::geteuid().is_root()
-    }
-
     fn program(&self) -> PathBuf {
         self.binaries().join("erlexec")
     }
