@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: all setup demo clean-demo test lint bench sim chaos deb link
+.PHONY: sim-bugs all setup demo clean-demo test lint bench sim chaos deb link
 
 all:
 	$(CARGO) build --release --workspace
@@ -36,6 +36,10 @@ SEEDS ?= 1000
 sim:
 	$(CARGO) build --release -p relupd-sim
 	./target/release/relupd-sim --seeds $(SEEDS) --report target/sim/report.json
+
+# Each deliberate bug in node/sim/bugs must break a promise; before `make sim`, whose report takes the figures.
+sim-bugs:
+	./node/sim/bugs/run.sh $(BUGS)
 
 # Real systemd hosts, broken in many ways; needs root. All of it: make chaos FULL=1
 chaos: setup

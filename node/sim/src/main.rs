@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use clap::Parser;
 use relupd::clock::monotonic;
+use relupd_sim::bugs;
 use relupd_sim::report::{Figure, Report};
 use relupd_sim::run::{Case, Summary, run, run_seeds};
 use relupd_sim::shrink::shrink;
@@ -44,6 +45,9 @@ struct Arguments {
     /// Write the figures here.
     #[arg(long)]
     report: Option<PathBuf>,
+    /// What became of the deliberate bugs, for the report.
+    #[arg(long, default_value = "target/sim/bugs/results.tsv")]
+    bugs: PathBuf,
     /// Print the table of what was reached.
     #[arg(long)]
     table: bool,
@@ -91,7 +95,8 @@ fn many(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.table {
         println!("{}", summary.coverage.table());
     }
-    let figures = figures(&summary, took);
+    let mut figures = figures(&summary, took);
+    figures.extend(bugs::figures(&arguments.bugs));
     for Figure { name, value, unit, bound, ok } in &figures {
         let bound = bound.as_deref().unwrap_or("reported");
         println!("{name} {value:.1} {unit} ({bound}){}", if *ok { "" } else { " NOT MET" });

@@ -91,7 +91,6 @@ fn spec() -> AppSpec {
             progress_deadline: Duration::from_secs(60),
             rollout_deadline: Duration::from_secs(3600),
             revert_deadline: Duration::from_secs(600),
-            preflight: Box::default(),
             orphan: Orphan::Hold,
         },
     }

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Deliberate bugs: applies each patch beside this script to a copy of the sources, builds the simulator of it and
+# runs seeds until a promise is broken. A bug that survives them is a hole in the model, the faults or the checks.
+# The sources as they are run first: a seed that fails there would prove nothing about a bug.
+#
+#   node/sim/bugs/run.sh [NAME ...]      only these bugs
+#   SEEDS=300                            so many seeds for each at most
+#   PATIENCE=600                         so many seconds for each at most
+#   ONLY_BUGS=1                          the sources themselves are known to hold
+#
+# Writes target/sim/bugs/results.tsv, from which `relupd-sim` takes the two figures of its report.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+root=$PWD
+bugs=$root/node/sim/bugs
+work=$root/target/sim/bugs
+tree=$work/tree
+seeds=${SEEDS:-300}
+patience=${PATIENCE:-600}
+# The dependencies' builds are shared with the workspace; only its own crates are built again.
+export CARGO_TARGET_DIR=$root/target
+quick=(--config profile.dev.package.relupd.debug=false --config profile.dev.package.relupd-sim.debug=false)
+
+mkdir -p "$tree"
+# Only what differs is written, so that cargo builds what a patch touches and nothing else.
+refresh() {
+    find Cargo.toml Cargo.lock proto node ctl chaos-tests -type f -print0 | while IFS= read -r -d '' file; do
+        cmp --silent "$file" "$tree/$file" || install -D --mode 644 "$file" "$tree/$file"
+    done
+}
+
+build() {
+    (cd "$tree" && cargo build --quiet "${quick[@]}" -p relupd-sim --bin relupd-sim) && cp "$CARGO_TARGET_DIR/debug/relupd-sim" "$work/relupd-sim"
+}
+
+# One line: PROMISE SEED, or nothing where all seeds have passed.
+first_broken() {
+    timeout "$patience" "$work/relupd-sim" --until-violation --max-seeds "$seeds" --from "${1:-1}" >"$work/output" 2>&1 || true
+    awk '/^S[0-9]+:|^[a-z]+:/ { promise = $1; sub(":", "", promise) } /replay: relupd-sim --seed/ { print promise, $NF; exit }' "$work/output"
+}
+
+names=("$@")
+if [ ${#names[@]} -eq 0 ]; then
+    for patch in "$bugs"/*.patch; do names+=("$(basename "$patch" .patch)"); done
+fi
+
+refresh
+if [ -z "${ONLY_BUGS:-}" ]; then
+    build
+    read -r promise seed _ <<<"$(first_broken) - -"
+    if [ "$promise" != - ]; then
+        echo "the sources themselves break $promise at seed $seed: mend that first" >&2
+        exit 1
+    fi
+fi
+
+: >"$work/results.tsv"
+caught=0
+for name in "${names[@]}"; do
+    refresh
+    if ! patch --directory "$tree" --strip 1 --silent --forward --no-backup-if-mismatch <"$bugs/$name.patch" >"$work/patch" 2>&1; then
+        printf '%s\t-\tdoes not apply\n' "$name" | tee -a "$work/results.tsv"
+        continue
+    fi
+    if ! build >"$work/build" 2>&1; then
+        printf '%s\t-\tdoes not build\n' "$name" | tee -a "$work/results.tsv"
+        continue
+    fi
+    read -r promise seed _ <<<"$(first_broken) - -"
+    if [ "$promise" = - ]; then
+        printf '%s\t-\tsurvives %s seeds\n' "$name" "$seeds" | tee -a "$work/results.tsv"
+    else
+        caught=$((caught + 1))
+        printf '%s\t%s\tseed %s\n' "$name" "$promise" "$seed" | tee -a "$work/results.tsv"
+    fi
+done
+refresh
+
+echo "caught $caught of ${#names[@]}"
+[ "$caught" -eq "${#names[@]}" ]
