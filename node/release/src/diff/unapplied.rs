@@ -11,7 +11,7 @@ use std::io;
 const READ_AT_START: [&str; 4] = ["vm.args", "vm.args.src", "remote.vm.args", "env.sh"];
 
 /// Applications that read their environment while they start, and not again.
-const CONFIGURED_AT_START: [&str; 3] = ["kernel", "sasl", "elixir"];
+const CONFIGURED_AT_START: [&str; 2] = ["kernel", "sasl"];
 
 pub(super) fn list<A, B>(diff: &ReleaseDiff, from: &Side<'_, A>, to: &Side<'_, B>) -> Vec<String>
 where

@@ -57,6 +57,21 @@ fn prepare_places_checks_and_answers_with_the_method_that_is_left() {
             (report, _) => panic!("{report:?}, not {answer:?}"),
         }
     }
+    // What the app's policy takes for a warning neither refuses nor costs the method; other checks do.
+    for (key, result) in [("P3", None), ("P7", Some(Method::Hot))] {
+        let warn = (key.to_owned(), crate::spec::CheckPolicy::Warn);
+        case.rollout.spec.upgrade.preflight.checks = [warn].into();
+        case.memory.checks = Some(vec![Check { name: "P7 libraries".to_owned(), result: failed() }]);
+        let Action::Report { report, .. } = case.decide() else { panic!() };
+        match (report, result) {
+            (Report::Prepared { method, checks }, Some(expected)) => {
+                assert_eq!(method, expected);
+                assert_eq!(checks[0].result, CheckResult::Warning { reason: "torn".to_owned() });
+            }
+            (Report::PrepareFailed { .. }, None) => {}
+            (report, _) => panic!("{report:?} with {key}"),
+        }
+    }
     let moved = Case::ordered(Order::Prepare).sees(seen(Some(("0.3.0", "a")), Some("0.3.0")));
     assert_eq!(moved.name(), "PrepareFailed");
     let torn = Case::ordered(Order::Prepare).sees(torn(seen(Some(("0.1.0", "a")), Some("0.1.0"))));
