@@ -7,6 +7,7 @@ pub mod cells;
 mod cgroup;
 pub mod chaos;
 pub mod faults;
+mod figures;
 pub mod host;
 pub mod image;
 pub mod install;

@@ -74,7 +74,9 @@ fn prepare() -> anyhow::Result<()> {
         bail!("{why}");
     }
     std::fs::create_dir_all(HOSTS)?;
-    Image::ensure(Path::new(HOSTS)).map(drop)
+    Image::ensure(Path::new(HOSTS))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(Samples::shared()).map(drop)
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -2,14 +2,19 @@
 //! whoever has crashed meanwhile; what was not may be there or not.
 
 use super::Hosts;
+use crate::wait;
 use anyhow::Context as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A command that has no quorum ends after so long.
 const PATIENCE: &str = "3s";
+
+/// Where there is a quorum, or will be.
+const QUORUM_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was acknowledged up to now.
 #[derive(Debug)]
@@ -35,23 +40,34 @@ impl Acknowledged {
     /// Has one more command decided, asking one host after the other: an app that runs nowhere is made
     /// known.
     pub async fn one_more(&mut self, hosts: &Hosts) -> anyhow::Result<()> {
+        let index = self.tried as usize % hosts.all().len();
+        self.attempt(hosts, index).await.map(drop)
+    }
+
+    /// The same at one host, until it is acknowledged.
+    pub async fn at(&mut self, hosts: &Hosts, index: usize) -> anyhow::Result<()> {
+        wait::closely("a command is acknowledged", QUORUM_PATIENCE, async || {
+            Ok(self.attempt(hosts, index).await?.then_some(()))
+        })
+        .await
+    }
+
+    async fn attempt(&mut self, hosts: &Hosts, index: usize) -> anyhow::Result<bool> {
         self.tried += 1;
         let name = format!("probe_{}", self.tried);
         let spec = self.directory.join("probe.toml");
-        fs::write(
-            &spec,
-            format!("name = \"{name}\"\nroot = \"/opt/{name}\"\n[nodes]\nlabels = {{ role = \"nobody\" }}\n"),
-        )?;
-        let index = self.tried as usize % hosts.all().len();
+        let text =
+            format!("name = \"{name}\"\nroot = \"/opt/{name}\"\n[nodes]\nlabels = {{ role = \"nobody\" }}\n");
+        fs::write(&spec, text)?;
         // A host that is off acknowledges nothing.
-        let Ok(ctl) = hosts.ctl(index) else { return Ok(()) };
+        let Ok(ctl) = hosts.ctl(index) else { return Ok(false) };
         let ended = ctl.try_run(&["--timeout", PATIENCE, "app", "apply", &spec.to_string_lossy()]).await?;
         if ended.code == 0 {
             self.apps.insert(name);
         } else {
             self.last_refusal = ended.stderr.trim().to_owned();
         }
-        Ok(())
+        Ok(ended.code == 0)
     }
 
     /// So many were acknowledged.

@@ -3,7 +3,7 @@
 
 use super::acknowledged::Acknowledged;
 use super::cells::{Cell, Moment};
-use super::{Hosts, install, smoke};
+use super::{Hosts, figures, install, smoke};
 use crate::cluster::APP;
 use crate::ctl::{Plan, Rollout};
 use crate::load::Load;
@@ -37,13 +37,16 @@ pub async fn play(
     show: Show,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    hosts.form().await?;
+    let joined = hosts.form().await?.as_secs_f64();
+    report.push(Figure::at_most("package_install_to_joined_s", joined, "s", smoke::JOIN_BOUND_S));
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
     report.extend(smoke::hot(hosts, show).await?);
     report.push(smoke::exposure(hosts).await?);
 
+    report.extend(figures::idle(hosts).await?);
     let mut acknowledged = Acknowledged::new(hosts);
+    report.extend(figures::lost_leaders(hosts, &mut acknowledged).await?);
     let mut current = VERSIONS[1];
     let (mut run, mut wrong) = (0, 0);
     for cell in cells {

@@ -297,6 +297,15 @@ impl Host {
         Ok(said.trim().to_owned())
     }
 
+    /// The pid of a service's only process, as it is called here.
+    pub(super) fn main_pid(&self, service: &str) -> anyhow::Result<u32> {
+        let group = self.cgroup()?.join(format!("payload/system.slice/{service}.service/cgroup.procs"));
+        let pids = fs::read_to_string(&group).with_context(|| format!("cannot read {}", group.display()))?;
+        pids.trim()
+            .parse()
+            .with_context(|| format!("{service} on {} has these processes: {pids:?}", self.name))
+    }
+
     /// The last lines of a unit's journal.
     pub async fn journal(&self, unit: &str) -> String {
         let said = self.try_run(&["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", unit]).await;

@@ -9,6 +9,7 @@ use crate::wait;
 use crate::witness::Info;
 use crate::{ctl::Rollout, http};
 use anyhow::{Context as _, ensure};
+use relupd::clock::monotonic;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,23 +41,27 @@ pub async fn package(host: &Host, package: &std::path::Path) -> anyhow::Result<(
 
 impl Hosts {
     /// Installs and configures every host, and makes them one cluster. Those after the first come in by
-    /// the token in their unit's credential.
-    pub async fn form(&self) -> anyhow::Result<()> {
-        for host in self.all() {
-            package(host, self.package()).await?;
-            host.write("/etc/relupd/relupd.toml", &configuration(host))?;
-        }
+    /// the token in their unit's credential. How long it took the slowest of them, from its package.
+    pub async fn form(&self) -> anyhow::Result<Duration> {
         let first = &self.all()[0];
+        package(first, self.package()).await?;
+        first.write("/etc/relupd/relupd.toml", &configuration(first))?;
         first.run(&["systemctl", "start", "relupd"]).await?;
         first.run(&["relupctl", "cluster", "init"]).await?;
+        let mut slowest = Duration::ZERO;
         for host in &self.all()[1..] {
+            let begin = monotonic();
+            package(host, self.package()).await?;
+            host.write("/etc/relupd/relupd.toml", &configuration(host))?;
             self.join(host).await?;
+            slowest = slowest.max(monotonic().since(begin));
         }
-        self.settled().await.map(drop)
+        self.settled().await?;
+        Ok(slowest)
     }
 
     /// Starts a configured host with a token, and waits until it is a member.
-    pub async fn join(&self, host: &Host) -> anyhow::Result<()> {
+    async fn join(&self, host: &Host) -> anyhow::Result<()> {
         let token = self.all()[0].run(&["relupctl", "cluster", "token"]).await?;
         host.write("/etc/relupd/join-token", &token)?;
         host.run(&["chmod", "600", "/etc/relupd/join-token"]).await?;

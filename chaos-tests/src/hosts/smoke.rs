@@ -9,13 +9,15 @@ use crate::samples::Samples;
 use crate::show::Show;
 use crate::wait;
 use anyhow::{Context as _, ensure};
-use relupd::clock::monotonic;
 use std::time::Duration;
 
 /// What the daemon's sandbox may still expose, by systemd's own count.
 const EXPOSURE: f64 = 2.0;
 
-const JOIN_BOUND_S: f64 = 5.0;
+pub(super) const JOIN_BOUND_S: f64 = 5.0;
+
+/// The watchdog of two seconds, and what a busy machine adds.
+const WATCHDOG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Plays it on booted hosts.
 pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::Result<Vec<Figure>> {
@@ -23,7 +25,12 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     unconfigured(hosts).await?;
     show.witnessed("the package is installed; without a configuration nothing runs");
 
-    hosts.form().await?;
+    figures.push(Figure::at_most(
+        "package_install_to_joined_s",
+        hosts.form().await?.as_secs_f64(),
+        "s",
+        JOIN_BOUND_S,
+    ));
     show.witnessed("hosts came in by the token in their unit's credential, and form one cluster");
     figures.push(exposure(hosts).await?);
 
@@ -41,6 +48,12 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     show.witnessed("killed, and stopped as leader: the daemon is back, leadership went on, the app ran on");
     rebooted(hosts).await?;
     show.witnessed("after a power cut the app is back by itself, and the node with it");
+    upgraded(hosts).await?;
+    show.witnessed("the package is upgraded: another daemon, the same VM");
+    watched(hosts).await?;
+    show.witnessed("the disk of a state hangs: systemd's watchdog misses the daemon, and starts it again");
+    purged(hosts).await?;
+    show.witnessed("removed from the cluster and purged, a host keeps nothing of relupd");
     Ok(figures)
 }
 
@@ -128,17 +141,52 @@ async fn rebooted(hosts: &mut Hosts) -> anyhow::Result<()> {
     hosts.settled().await.map(drop)
 }
 
-/// From a package to a member, on one more host.
-pub async fn join_time(hosts: &Hosts, index: usize) -> anyhow::Result<Figure> {
-    let host = &hosts.all()[index];
-    let begin = monotonic();
+/// The same package over itself is an upgrade to dpkg: the daemon is restarted, and the app is not.
+async fn upgraded(hosts: &Hosts) -> anyhow::Result<()> {
+    let host = &hosts.all()[0];
+    let pid = host.unit("relupd", "MainPID").await?;
+    let (info, start_time) = hosts.testimony(0).await?;
     install::package(host, hosts.package()).await?;
-    host.write("/etc/relupd/relupd.toml", &install::configuration(host))?;
-    hosts.join(host).await?;
-    Ok(Figure::at_most(
-        "package_install_to_joined_s",
-        monotonic().since(begin).as_secs_f64(),
-        "s",
-        JOIN_BOUND_S,
-    ))
+    hosts.settled().await?;
+    ensure!(host.unit("relupd", "MainPID").await? != pid, "the daemon was not restarted");
+    let (now, now_started) = hosts.testimony(0).await?;
+    ensure!((&now.boot, now_started) == (&info.boot, start_time), "the app was restarted by the upgrade");
+    Ok(())
+}
+
+/// A loop that hangs in a disk is no living daemon, though its runtime runs on.
+async fn watched(hosts: &Hosts) -> anyhow::Result<()> {
+    let host = hosts.all().last().context("a host")?;
+    host.run(&["mkdir", "-p", "/run/systemd/system/relupd.service.d"]).await?;
+    host.write("/run/systemd/system/relupd.service.d/watchdog.conf", "[Service]\nWatchdogSec=2s\n")?;
+    host.run(&["systemctl", "daemon-reload"]).await?;
+    host.run(&["systemctl", "restart", "relupd"]).await?;
+    hosts.settled().await?;
+    let pid = host.unit("relupd", "MainPID").await?;
+    host.freeze_state()?;
+    let missed = wait::until("systemd misses the daemon", WATCHDOG_PATIENCE, async || {
+        let journal = host.journal("relupd").await;
+        Ok(journal.contains("Watchdog timeout").then_some(()))
+    })
+    .await;
+    host.thaw_state()?;
+    missed?;
+    hosts.settled().await?;
+    ensure!(host.unit("relupd", "MainPID").await? != pid, "the daemon was not restarted");
+    Ok(())
+}
+
+/// A host that is done with relupd keeps nothing of it but the app's own files.
+async fn purged(hosts: &Hosts) -> anyhow::Result<()> {
+    let host = hosts.all().last().context("a host")?;
+    hosts.ctl(0)?.run(&["cluster", "remove", host.name(), "--yes"]).await?;
+    host.run(&["dpkg", "--purge", "relupd"]).await?;
+    // The state's directory is a mount here, and stays, empty.
+    let places = ["/etc", "/usr", "/run/relupd", "/var/lib/relupd", "/var/lib/systemd"];
+    let left =
+        host.try_run(&[&["find"], &places[..], &["-mindepth", "1", "-name", "*relupd*"]].concat()).await?;
+    ensure!(left.stdout.trim().is_empty(), "a purge leaves {}", left.stdout);
+    let failed = host.run(&["systemctl", "--failed", "--no-legend", "--plain"]).await?;
+    ensure!(failed.trim().is_empty(), "failed units: {failed}");
+    Ok(())
 }
