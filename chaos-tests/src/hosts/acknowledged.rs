@@ -6,7 +6,6 @@ use crate::wait;
 use anyhow::Context as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ const QUORUM_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Acknowledged {
     directory: PathBuf,
     tried: u32,
-    apps: BTreeSet<String>,
+    operators: BTreeSet<String>,
     last_refusal: String,
 }
 
@@ -32,13 +31,13 @@ impl Acknowledged {
         Self {
             directory: hosts.directory().to_owned(),
             tried: 0,
-            apps: BTreeSet::new(),
+            operators: BTreeSet::new(),
             last_refusal: String::new(),
         }
     }
 
-    /// Has one more command decided, asking one host after the other: an app that runs nowhere is made
-    /// known.
+    /// Has one more command decided, asking one host after the other: an operator is
+    /// added.
     pub async fn one_more(&mut self, hosts: &Hosts) -> anyhow::Result<()> {
         let index = self.tried as usize % hosts.all().len();
         self.attempt(hosts, index).await.map(drop)
@@ -54,16 +53,14 @@ impl Acknowledged {
 
     async fn attempt(&mut self, hosts: &Hosts, index: usize) -> anyhow::Result<bool> {
         self.tried += 1;
-        let name = format!("probe_{}", self.tried);
-        let spec = self.directory.join("probe.toml");
-        let text =
-            format!("name = \"{name}\"\nroot = \"/opt/{name}\"\n[nodes]\nlabels = {{ role = \"nobody\" }}\n");
-        fs::write(&spec, text)?;
+        let name = format!("probe{}", self.tried);
         // A host that is off acknowledges nothing.
         let Ok(ctl) = hosts.ctl(index) else { return Ok(false) };
-        let ended = ctl.try_run(&["--timeout", PATIENCE, "app", "apply", &spec.to_string_lossy()]).await?;
+        let out = self.directory.join(&name).to_string_lossy().into_owned();
+        let add = ["--timeout", PATIENCE, "operator", "add", &name, "--role", "viewer", "--out", &out];
+        let ended = ctl.try_run(&add).await?;
         if ended.code == 0 {
-            self.apps.insert(name);
+            self.operators.insert(name);
         } else {
             self.last_refusal = ended.stderr.trim().to_owned();
         }
@@ -73,7 +70,7 @@ impl Acknowledged {
     /// So many were acknowledged.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.apps.len() as u64
+        self.operators.len() as u64
     }
 
     /// Why the last one was not, which many are while there is no quorum.
@@ -84,9 +81,9 @@ impl Acknowledged {
 
     /// Those that are not there any more.
     pub async fn lost(&self, hosts: &Hosts) -> anyhow::Result<Vec<String>> {
-        let list: Value = hosts.ctl(0)?.json(&["app", "list"]).await?;
-        let there = list.as_array().context("a list of apps")?;
-        let names: BTreeSet<&str> = there.iter().filter_map(|app| app["name"].as_str()).collect();
-        Ok(self.apps.iter().filter(|name| !names.contains(name.as_str())).cloned().collect())
+        let list: Value = hosts.ctl(0)?.json(&["operator", "list"]).await?;
+        let there = list.as_array().context("a list of operators")?;
+        let names: BTreeSet<&str> = there.iter().filter_map(|operator| operator["name"].as_str()).collect();
+        Ok(self.operators.iter().filter(|name| !names.contains(name.as_str())).cloned().collect())
     }
 }
