@@ -17,8 +17,8 @@ work=$root/target/sim/bugs
 tree=$work/tree
 seeds=${SEEDS:-300}
 patience=${PATIENCE:-600}
-# The dependencies' builds are shared with the workspace; only its own crates are built again.
-export CARGO_TARGET_DIR=$root/target
+# One for all bugs, and apart from the workspace's: cargo takes a copy's crates for the workspace's own, stale ones included.
+export CARGO_TARGET_DIR=$work/target
 quick=(--config profile.dev.package.relupd.debug=false --config profile.dev.package.relupd-sim.debug=false)
 
 mkdir -p "$tree"
