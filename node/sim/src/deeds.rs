@@ -147,6 +147,7 @@ impl World {
                 self.nodes[host].drawer.fsync = Duration::ZERO;
             }
             Relief::FreeRoot(host) => {
+                self.coverage.accident(&Accident::DiskRecovers);
                 for machine in self.nodes[host].hosts.values_mut() {
                     machine.accident(now, Accident::DiskRecovers);
                 }

@@ -81,7 +81,7 @@ fn pick<T: Clone>(random: &mut Random, of: &[T]) -> T {
 }
 
 /// An app with a policy of its own.
-fn spec(name: &str, random: &mut Random) -> AppSpec {
+pub fn spec(name: &str, random: &mut Random) -> AppSpec {
     let seconds = Duration::from_secs;
     AppSpec {
         name: name.parse().expect("an app name"),
@@ -128,7 +128,11 @@ fn spec(name: &str, random: &mut Random) -> AppSpec {
             preflight: Box::default(),
             orphan: pick(
                 random,
-                &[Orphan::Hold, Orphan::Revert { after: seconds(45), stagger: seconds(10) }],
+                &[
+                    Orphan::Hold,
+                    Orphan::Revert { after: seconds(15), stagger: seconds(5) },
+                    Orphan::Revert { after: seconds(45), stagger: seconds(10) },
+                ],
             ),
         },
     }
@@ -229,7 +233,7 @@ pub fn state(shape: &Shape) -> ClusterState {
     state
 }
 
-fn record(app: &AppSpec, of: &ReleaseVersion) -> ReleaseRecord {
+pub fn record(app: &AppSpec, of: &ReleaseVersion) -> ReleaseRecord {
     let others: BTreeSet<ReleaseVersion> = VERSIONS.iter().map(|text| version(text)).collect();
     ReleaseRecord {
         id: release_of(app, of),

@@ -55,6 +55,11 @@ impl Network {
         self.slow.clear();
     }
 
+    /// Whether any link carries nothing.
+    pub fn is_torn(&self) -> bool {
+        !self.cut.is_empty()
+    }
+
     pub fn reaches(&self, from: usize, to: usize) -> bool {
         !self.cut.contains(&(from, to))
     }

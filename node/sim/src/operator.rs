@@ -257,6 +257,17 @@ fn command_for(order: &Order, state: &ClusterState, joins: bool) -> Option<Comma
             Command::RepairNode { node: genesis::node_id(*host), app: Some(app.clone()) }
         }
         Order::SetRunning { app, running } => Command::SetRunning { app: app.clone(), running: *running },
+        Order::Apply { app } => {
+            // The basis tells how often something has changed: another draw each time.
+            let basis = state.apps.get(app)?.basis;
+            Command::ApplyApp { spec: genesis::spec(app.as_str(), &mut Random::new(basis, "another policy")) }
+        }
+        Order::Push { app } => {
+            let spec = &state.apps.get(app)?.spec;
+            Command::RegisterRelease {
+                release: genesis::record(spec, &genesis::version(genesis::VERSIONS[0])),
+            }
+        }
         Order::Join { host } if joins => Command::IssueToken { token: genesis::token(*host) },
         Order::Join { host } => {
             Command::AdmitNode { token: genesis::token(*host).id, node: genesis::admission(*host) }

@@ -79,6 +79,14 @@ pub enum Order {
         app: AppName,
         running: bool,
     },
+    /// A spec with another policy.
+    Apply {
+        app: AppName,
+    },
+    /// Pushes the app's first release once more.
+    Push {
+        app: AppName,
+    },
     Join {
         host: usize,
     },
@@ -175,11 +183,13 @@ fn operators(random: &mut Random, shape: &Shape, calm_at: Duration) -> Vec<Plann
         let app = random.pick(&shape.apps).map(|app| app.name.clone());
         let Some(app) = app else { break };
         let host = host(random, shape);
-        let order = match random.below(8) {
+        let order = match random.below(11) {
             0 | 1 => Order::LiftQuarantines,
             2 | 3 => Order::Repair { host, app },
             4 => Order::SetRunning { app, running: false },
-            5 => Order::Remove { host },
+            5 | 6 => Order::Remove { host },
+            7 => Order::Apply { app },
+            8 => Order::Push { app },
             _ => Order::Join { host: shape.hosts },
         };
         let at = at(random, calm_at);
@@ -211,7 +221,7 @@ fn fault(random: &mut Random, shape: &Shape) -> Deed {
         },
         4 => Deed::PowerCut { host, down: seconds(random, 5, 90) },
         5 => Deed::Cut { from: host, to: other, lasts },
-        6 => Deed::Partition { side: vec![host], lasts: seconds(random, 1, 120) },
+        6 => Deed::Partition { side: vec![host], lasts: seconds(random, 1, 150) },
         7 => Deed::Partition { side: vec![host, other], lasts },
         8 => Deed::Slow { host, by: Duration::from_millis(random.between(5, 400)), lasts },
         9 => {
@@ -245,8 +255,9 @@ fn accident(random: &mut Random) -> Accident {
         let text = random.pick(&VERSIONS).expect("there are versions");
         crate::genesis::version(text)
     };
-    match random.below(12) {
+    match random.below(13) {
         0..=3 => Accident::VmKilled,
+        12 => Accident::Debris("lib/left-1.0".to_owned()),
         4 => Accident::LinkCut,
         5 => Accident::DiskRefuses(std::io::ErrorKind::StorageFull),
         6 => Accident::BookTorn,

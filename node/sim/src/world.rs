@@ -294,7 +294,9 @@ impl World {
         );
         let local = daemon.monotonic(&node.clock, now);
         daemon.receive(*message, local);
-        self.settle(to);
+        if !self.more_at_once(to) {
+            self.settle(to);
+        }
     }
 
     fn serve(&mut self, to: usize, from: usize, request: Bytes, call: CallId, number: u32, boot: u64) {
@@ -327,11 +329,7 @@ impl World {
             self.rewake(place);
             return;
         }
-        let alone = (0..self.nodes.len()).filter(|other| *other != place).all(|other| {
-            self.nodes[other].daemon.is_none()
-                || !self.network.reaches(place, other)
-                || !self.network.reaches(other, place)
-        });
+        let alone = self.is_alone(place);
         let node = &mut self.nodes[place];
         let (daemon, mut ground) = node.ground(Surroundings {
             alone,
@@ -368,6 +366,23 @@ impl World {
                 self.after(RESTART_AFTER, Event::Relief(Relief::StartDaemon(place)));
             }
         }
+    }
+
+    /// Whether no daemon can be reached from here, and none reaches this one.
+    fn is_alone(&self, place: usize) -> bool {
+        let meets = |other: &usize| {
+            let reaches = self.network.reaches(place, *other) && self.network.reaches(*other, place);
+            *other != place && self.nodes[*other].daemon.is_some() && reaches
+        };
+        !(0..self.nodes.len()).any(|other| meets(&other))
+    }
+
+    /// Whether the next event belongs to the same moment of the same node: what a member finds in its
+    /// inbox together is taken together, and shares one commit.
+    fn more_at_once(&self, place: usize) -> bool {
+        self.queue.peek().is_some_and(|Reverse(due)| {
+            due.at <= self.now && matches!(due.event, Event::Message { to, .. } if to == place)
+        })
     }
 
     fn witnessed(&mut self, place: usize, records: Vec<Record>) {

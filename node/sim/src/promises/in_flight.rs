@@ -59,7 +59,9 @@ fn at_work(rollout: &Rollout, hosts: &dyn Hosts) -> BTreeSet<NodeId> {
                 Step::Upgrading { .. } => !going_back,
                 _ => progress.step.is_in_flight(),
             };
-            unjudged || hosts.is_down_by_us(**node, app)
+            // It has its answer: no rung led back. Nobody else is kept on a bad release by it.
+            let given_up = matches!(progress.step, Step::RevertFailed { .. });
+            unjudged || (!given_up && hosts.is_down_by_us(**node, app))
         })
         .filter(|(node, _)| !going_back || !hosts.was_out_of_reach(**node))
         .map(|(node, _)| *node)

@@ -48,6 +48,7 @@ pub const STEP_CHANGES: &[&str] = &[
     "healthy -> failed",
     "healthy -> reverting",
     "healthy -> reverted",
+    "healthy -> skipped",
     "draining -> ready to commit",
     "draining -> failed",
     "draining -> reverting",
