@@ -35,7 +35,7 @@ pub use self::membership::{Membership, MembershipChange};
 pub use self::network::{ForwardError, RaftNetwork};
 pub use self::options::Options;
 pub use self::status::{Leadership, PeerStatus, Role, Status};
-pub use self::storage::{Batch, Content, Disk, Owner, Storage, StorageError, Truncated};
+pub use self::storage::{Batch, Content, Disk, Owner, RedbDisk, Storage, StorageError, Truncated};
 
 use self::handle::Shared;
 use self::member::{Member, Outbox, Published};

@@ -5,6 +5,7 @@ use crate::daemon::Setting;
 use crate::disk::SimulatedDisk;
 use crate::host::{Catalog, ReleaseOdds};
 use crate::random::Random;
+use bytes::Bytes;
 use jiff::Timestamp;
 use raft::eraftpb::{ConfState, HardState, Snapshot};
 use relupd::consensus::voters::VoterSettings;
@@ -34,6 +35,8 @@ pub struct Shape {
     pub apps: Vec<AppSpec>,
     pub odds: ReleaseOdds,
     pub options: Options,
+    /// Replicas share one line of states instead of each applying every entry for itself.
+    pub shares_states: bool,
 }
 
 impl Shape {
@@ -50,6 +53,7 @@ impl Shape {
             apps,
             odds: ReleaseOdds { flawed: 450, on_one_host: 500 },
             options: options(),
+            shares_states: false,
         }
     }
 }
@@ -73,6 +77,7 @@ pub fn setting(seed: u64, shape: &Shape) -> Setting {
         options: shape.options.clone(),
         voters: VoterSettings { replace_after: Duration::from_secs(60), max_voters: shape.voters },
         seed,
+        shared: None,
     }
 }
 
@@ -281,12 +286,12 @@ pub fn format(
     setting: &Setting,
     place: usize,
     shape: &Shape,
-    state: &[u8],
+    state: Bytes,
 ) -> Result<(), StorageError> {
     let ids = |range: std::ops::Range<usize>| range.map(|place| place as u64 + 1).collect::<Vec<_>>();
     let voters = shape.voters.min(shape.hosts);
     let mut snapshot = Snapshot::default();
-    snapshot.set_data(state.to_vec().into());
+    snapshot.set_data(state);
     let meta = snapshot.mut_metadata();
     (meta.index, meta.term) = (1, 1);
     meta.set_conf_state(ConfState::from((ids(0..voters), ids(voters..shape.hosts))));

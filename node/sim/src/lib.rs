@@ -21,6 +21,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod shrink;
+pub mod thousand;
 pub mod trace;
 pub mod witness;
 pub mod world;

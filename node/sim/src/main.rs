@@ -8,6 +8,7 @@ use relupd_sim::bugs;
 use relupd_sim::report::{Figure, Report};
 use relupd_sim::run::{Case, Summary, run, run_seeds};
 use relupd_sim::shrink::shrink;
+use relupd_sim::thousand;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -51,6 +52,9 @@ struct Arguments {
     /// Print the table of what was reached.
     #[arg(long)]
     table: bool,
+    /// Roll out over so many nodes, too; 0 leaves that out.
+    #[arg(long, default_value_t = 1000)]
+    nodes: usize,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -96,7 +100,13 @@ fn many(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{}", summary.coverage.table());
     }
     let mut figures = figures(&summary, took);
+<<<<<<< HEAD
     figures.extend(bugs::figures(&arguments.bugs));
+=======
+    if arguments.nodes > 0 {
+        figures.extend(thousand::figures(arguments.nodes));
+    }
+>>>>>>> 0add586 (Reads ask voters only; peers' status once a tick. Simulator: a rollout over a thousand nodes, real redb under power cuts, a short run in the tests)
     for Figure { name, value, unit, bound, ok } in &figures {
         let bound = bound.as_deref().unwrap_or("reported");
         println!("{name} {value:.1} {unit} ({bound}){}", if *ok { "" } else { " NOT MET" });

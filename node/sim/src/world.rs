@@ -6,7 +6,7 @@ use crate::daemon::{Effect, Setting};
 use crate::figures::Stopwatch;
 use crate::genesis::{self, Shape, VERSIONS, node_id};
 use crate::host::{Host, Manager, Setup};
-use crate::machine::Record;
+use crate::machine::{Record, Shared};
 use crate::network::Network;
 use crate::node::{Node, Surroundings};
 use crate::operator::Operators;
@@ -17,7 +17,9 @@ use crate::schedule::{SPARE_HOSTS, Schedule};
 use crate::trace::Trace;
 use crate::witness::Witness;
 use bytes::Bytes;
+use protobuf::Message as _;
 use raft::eraftpb::Message;
+use relupd::clock::monotonic;
 use relupd::ids::RaftId;
 use relupd::state::ClusterState;
 use std::cmp::Reverse;
@@ -116,6 +118,9 @@ pub struct World {
     pub calm: bool,
     /// When the operators next look by themselves.
     pub operators_regular_at: Duration,
+    /// Bytes of raft messages that were sent, and wall time of the leader's work; only where wanted.
+    pub raft_bytes: Option<u64>,
+    pub leader_time: Duration,
     queue: BinaryHeap<Reverse<Due>>,
     number: u64,
     places: BTreeMap<RaftId, usize>,
@@ -123,9 +128,10 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, shape: Shape, schedule: Schedule, trace: Trace) -> Self {
-        let setting = genesis::setting(seed, &shape);
+        let mut setting = genesis::setting(seed, &shape);
         let state = genesis::state(&shape);
-        let bytes = state.encode();
+        let bytes = Bytes::from(state.encode());
+        setting.shared = shape.shares_states.then(|| Shared::new(Arc::new(state.clone()), bytes.clone()));
         let clocks = Random::new(seed, "clocks");
         let hosts = Random::new(seed, "hosts");
         let daemons = Random::new(seed, "daemons");
@@ -162,7 +168,8 @@ impl World {
                 let raft = RaftId(place as u64 + 1);
                 node.raft = Some(raft);
                 places.insert(raft, place);
-                genesis::format(&node.disk, &setting, place, &shape, &bytes).expect("a new disk works");
+                genesis::format(&node.disk, &setting, place, &shape, bytes.clone())
+                    .expect("a new disk works");
             }
             nodes.push(node);
         }
@@ -178,6 +185,8 @@ impl World {
             events: 0,
             calm: false,
             operators_regular_at: Duration::ZERO,
+            raft_bytes: None,
+            leader_time: Duration::ZERO,
             queue: BinaryHeap::new(),
             number: 0,
             places,
@@ -223,7 +232,7 @@ impl World {
 
     /// The newest state that any daemon has applied.
     pub fn newest_state(&self) -> Arc<ClusterState> {
-        Arc::clone(self.witness.state())
+        self.setting.shared.as_ref().map_or_else(|| Arc::clone(self.witness.state()), Shared::newest)
     }
 
     /// Lets the next event happen; `None` where a promise was broken or nothing is left to happen.
@@ -232,7 +241,9 @@ impl World {
         self.now = self.now.max(at);
         self.events += 1;
         self.handle(event);
-        self.witness.look(&self.nodes);
+        if self.setting.shared.is_none() {
+            self.witness.look(&self.nodes);
+        }
         true
     }
 
@@ -347,7 +358,12 @@ impl World {
             self.rewake(place);
             return;
         };
+        let timed = self.raft_bytes.is_some() && running.leads();
+        let began = timed.then(monotonic);
         let settled = running.settle(now, &mut ground);
+        if let Some(began) = began {
+            self.leader_time += monotonic().since(began);
+        }
         let effects = std::mem::take(&mut running.effects);
         let records: Vec<Record> = running.records.try_iter().collect();
         let spent = running.take_spent();
@@ -386,6 +402,9 @@ impl World {
     }
 
     fn witnessed(&mut self, place: usize, records: Vec<Record>) {
+        if self.setting.shared.is_some() {
+            return;
+        }
         for record in records {
             match &record {
                 Record::Applied(applied) => {
@@ -409,7 +428,9 @@ impl World {
             let Some(host) = self.nodes[place].hosts.get_mut(&app) else { continue };
             for change in host.take_changes() {
                 self.trace.log(self.now, place, || format!("{app}: {:?} by {:?}", change.what, change.cause));
-                self.witness.changed(self.nodes[place].id, &app, &change);
+                if self.setting.shared.is_none() {
+                    self.witness.changed(self.nodes[place].id, &app, &change);
+                }
             }
         }
     }
@@ -418,6 +439,9 @@ impl World {
         match effect {
             Effect::Message { message, after } => {
                 let Some(to) = self.place_of(RaftId(message.to)) else { return };
+                if let Some(bytes) = &mut self.raft_bytes {
+                    *bytes += u64::from(message.compute_size());
+                }
                 let copies = self.network.send(place, to);
                 for latency in copies.into_iter().flatten() {
                     let message = Box::new(message.clone());
@@ -438,6 +462,8 @@ impl World {
             }
             Effect::Operator { client, answer } => self.operator_answered(client, answer),
             Effect::OperatorRead { client, holds } => self.operator_read(place, client, holds),
+            Effect::Begins { .. } | Effect::Says(_) | Effect::Answered { .. } | Effect::Read { .. }
+                if self.setting.shared.is_some() => {}
             Effect::Begins { operation, effect } => self.witness.begins(operation, &effect),
             Effect::Says(said) => self.witness.says(&said),
             Effect::Answered { command, outcome } => self.witness.answered(command, &outcome),

@@ -33,7 +33,7 @@ use super::status::{Leadership, Status};
 use super::storage::Storage;
 use crate::clock::Monotonic;
 use crate::ids::RaftId;
-use raft::eraftpb::{ConfState, Message};
+use raft::eraftpb::{ConfState, Message, MessageType};
 use raft::{Config, RawNode, ReadOnlyOption, StateRole};
 use tokio::sync::{oneshot, watch};
 
@@ -117,6 +117,10 @@ pub(super) struct Member<S: StateMachine> {
     life: u64,
     last_number: u64,
     ticks: u64,
+    /// Heartbeats of this moment are those that everybody gets in any case.
+    beats: bool,
+    /// The tick at which the peers' status was last published.
+    peers_published: u64,
     stop: Option<Stop>,
 }
 
@@ -159,6 +163,8 @@ impl<S: StateMachine> Member<S> {
             life,
             last_number: 0,
             ticks: 0,
+            beats: false,
+            peers_published: 0,
             stop: None,
         })
     }
@@ -247,6 +253,7 @@ impl<S: StateMachine> Member<S> {
     pub(super) fn tick(&mut self, now: Monotonic) -> Result<(), MemberError> {
         self.ticks += 1;
         self.raft.tick();
+        self.beats = self.raft.raft.heartbeat_elapsed() == 0;
         self.proposals.sweep();
         self.reads.sweep();
         let unanswered: Vec<_> = self.reads.unanswered().collect();
@@ -297,6 +304,7 @@ impl<S: StateMachine> Member<S> {
             self.reads.applied(self.applied.index);
             self.snapshot_if_due()?;
         }
+        self.beats = false;
         Ok(())
     }
 
@@ -310,7 +318,19 @@ impl<S: StateMachine> Member<S> {
     }
 
     fn send(&mut self, messages: Vec<Message>) {
-        messages.into_iter().for_each(&mut self.outbox);
+        for message in messages {
+            if !self.asks_in_vain(&message) {
+                (self.outbox)(message);
+            }
+        }
+    }
+
+    /// For every linearizable read raft-rs asks all peers, and counts the voters' answers alone. With a
+    /// thousand learners that would be a thousand messages a read, so learners are asked only along with
+    /// the heartbeat that they get anyhow.
+    fn asks_in_vain(&self, message: &Message) -> bool {
+        let is_question = message.get_msg_type() == MessageType::MsgHeartbeat && !message.context.is_empty();
+        is_question && !self.beats && !self.raft.raft.prs().conf().voters().contains(message.to)
     }
 
     fn is_leader(&self) -> bool {

@@ -15,9 +15,9 @@ pub(super) mod tests;
 pub use self::disk::{Batch, Content, Disk, Truncated};
 pub use self::error::StorageError;
 pub use self::marker::Owner;
+pub use self::redb_disk::RedbDisk;
 
 use self::mirror::Mirror;
-use self::redb_disk::RedbDisk;
 use crate::ids::{ClusterId, NodeId, RaftId};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Ready};

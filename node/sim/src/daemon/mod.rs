@@ -10,7 +10,7 @@ use crate::clock::{Clock, Process};
 use crate::disk::SimulatedDisk;
 use crate::figures::Stopwatch;
 use crate::host::{self, Host, OperationId};
-use crate::machine::{Record, Recorded};
+use crate::machine::{Record, Recorded, Shared};
 use crate::promises;
 use crate::random::Random;
 use crate::reached::Coverage;
@@ -66,6 +66,8 @@ pub struct Setting {
     pub voters: VoterSettings,
     /// For election timeouts.
     pub seed: u64,
+    /// Where all replicas share one line of states.
+    pub shared: Option<Shared>,
 }
 
 /// What of a host its daemon works with.
@@ -124,7 +126,8 @@ impl Daemon {
         let storage =
             Storage::open_on(Box::new(disk.clone()), setting.cluster, me).map_err(|error| died(&error))?;
         let (records_in, records) = channel();
-        let machine = Recorded::new(ClusterState::awaited(setting.cluster), records_in);
+        let machine =
+            Recorded::new(ClusterState::awaited(setting.cluster), setting.shared.clone(), records_in);
         let (messages, outbox) = channel();
         let stamp = disk.clone();
         let send = Box::new(move |message| {

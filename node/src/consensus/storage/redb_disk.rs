@@ -21,8 +21,9 @@ const TRUNCATED: &str = "truncated";
 /// redb's page cache. The log is mirrored in memory, so the cache only serves writing.
 const CACHE_BYTES: usize = 2 << 20;
 
+/// A state file that redb keeps.
 #[derive(Debug)]
-pub(super) struct RedbDisk {
+pub struct RedbDisk {
     path: PathBuf,
     database: Database,
 }
@@ -45,8 +46,11 @@ impl RedbDisk {
     }
 
     /// Uses a backend of the test's own, which may fail.
-    #[cfg(test)]
-    pub(super) fn with_backend(backend: impl redb::StorageBackend) -> Result<Self, StorageError> {
+    ///
+    /// # Errors
+    /// Where redb does not find a database there, nor room for a new one.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn with_backend(backend: impl redb::StorageBackend) -> Result<Self, StorageError> {
         let path = PathBuf::from("<test backend>");
         let database = Database::builder()
             .create_with_backend(backend)
