@@ -3,7 +3,7 @@
 use relupd_sim::run::{Case, run, run_seeds};
 
 /// About ten seconds of an unoptimised build.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 8;
 
 #[test]
 fn a_few_seeds_keep_every_promise() {
