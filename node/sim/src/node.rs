@@ -100,6 +100,7 @@ impl Node {
     /// The daemon is gone with everything that was in its memory.
     pub fn daemon_gone(&mut self, now: Duration) {
         self.daemon = None;
+        self.busy_until = now;
         self.disk.platter().crash = None;
         for host in self.hosts.values_mut() {
             host.daemon_died(now);
@@ -108,6 +109,7 @@ impl Node {
 
     pub fn power_off(&mut self, now: Duration) {
         self.daemon = None;
+        self.busy_until = now;
         self.disk.platter().crash = None;
         self.powered = false;
         for host in self.hosts.values_mut() {

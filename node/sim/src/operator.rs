@@ -268,6 +268,15 @@ fn command_for(order: &Order, state: &ClusterState, joins: bool) -> Option<Comma
                 release: genesis::record(spec, &genesis::version(genesis::VERSIONS[0])),
             }
         }
+        Order::Describe { host } => {
+            let node = genesis::admission(*host);
+            Command::DescribeNode {
+                node: node.id,
+                address: node.address,
+                labels: node.labels,
+                daemon_version: "0.2.0".to_owned(),
+            }
+        }
         Order::Join { host } if joins => Command::IssueToken { token: genesis::token(*host) },
         Order::Join { host } => {
             Command::AdmitNode { token: genesis::token(*host).id, node: genesis::admission(*host) }

@@ -19,6 +19,9 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(3600);
 /// What runs on after everything has settled, so that what is not stable shows.
 const STAYS_SETTLED: Duration = Duration::from_secs(60);
 
+/// A run has some twenty thousand events; one of so many goes round in circles.
+const MOST_EVENTS: u64 = 3_000_000;
+
 /// What is run.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -86,6 +89,9 @@ fn live(world: &mut World) {
     let deadline = world.schedule.calm_at + SETTLES_WITHIN;
     let mut settled_at = None;
     while world.step() && world.witness.broken.is_none() {
+        if world.events > MOST_EVENTS {
+            world.witness.say("S11", format!("{MOST_EVENTS} events, and no end"));
+        }
         if !world.calm {
             continue;
         }

@@ -87,6 +87,10 @@ pub enum Order {
     Push {
         app: AppName,
     },
+    /// A newer daemon was installed on a host, and says so.
+    Describe {
+        host: usize,
+    },
     Join {
         host: usize,
     },
@@ -183,7 +187,8 @@ fn operators(random: &mut Random, shape: &Shape, calm_at: Duration) -> Vec<Plann
         let app = random.pick(&shape.apps).map(|app| app.name.clone());
         let Some(app) = app else { break };
         let host = host(random, shape);
-        let order = match random.below(11) {
+        let order = match random.below(12) {
+            11 => Order::Describe { host },
             0 | 1 => Order::LiftQuarantines,
             2 | 3 => Order::Repair { host, app },
             4 => Order::SetRunning { app, running: false },

@@ -336,7 +336,7 @@ impl World {
     /// Lets a node do everything that it can do now, and sends on what came of it.
     pub fn settle(&mut self, place: usize) {
         let now = self.now;
-        if self.nodes[place].busy_until > now {
+        if self.nodes[place].busy_until > now && self.nodes[place].daemon.is_some() {
             self.rewake(place);
             return;
         }
