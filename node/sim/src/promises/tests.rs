@@ -77,7 +77,6 @@ fn spec() -> AppSpec {
             checks: vec![],
         },
         upgrade: UpgradePolicy {
-            preflight: Box::default(),
             method: MethodPolicy::Auto,
             preflight: Box::default(),
             canary: 0,
