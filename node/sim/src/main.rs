@@ -100,13 +100,10 @@ fn many(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{}", summary.coverage.table());
     }
     let mut figures = figures(&summary, took);
-<<<<<<< HEAD
     figures.extend(bugs::figures(&arguments.bugs));
-=======
     if arguments.nodes > 0 {
         figures.extend(thousand::figures(arguments.nodes));
     }
->>>>>>> 0add586 (Reads ask voters only; peers' status once a tick. Simulator: a rollout over a thousand nodes, real redb under power cuts, a short run in the tests)
     for Figure { name, value, unit, bound, ok } in &figures {
         let bound = bound.as_deref().unwrap_or("reported");
         println!("{name} {value:.1} {unit} ({bound}){}", if *ok { "" } else { " NOT MET" });
