@@ -90,7 +90,7 @@ impl Report {
     /// are shown against their bound and do not decide.
     #[must_use]
     pub fn observed(&self) -> bool {
-        self.figures.iter().all(|figure| figure.ok || figure.unit == "ms")
+        self.figures.iter().all(|figure| figure.ok || matches!(figure.unit.as_str(), "ms" | "s"))
     }
 
     /// Writes it as JSON.

@@ -139,9 +139,9 @@ async fn a_release_of_mix_with_sasl_and_a_relup_is_hot_and_keeps_its_runtime_con
     let checks = host.driver.preflight(&up).await.unwrap();
     let failed = checks.iter().find(|check| check.result != CheckResult::Passed).unwrap();
     assert_eq!(failed.key(), "P5");
-    assert!(
-        matches!(&failed.result, CheckResult::NotHot { reason, .. } if reason.contains("the vault is sealed"))
-    );
+    // What it printed may hold secrets, and is not repeated.
+    assert!(matches!(&failed.result, CheckResult::NotHot { reason, .. }
+            if reason.contains("its providers ended with") && !reason.contains("the vault is sealed")));
     host.driver.install(&up).await.unwrap_err();
     fs::write(&runtime, sound).unwrap();
 

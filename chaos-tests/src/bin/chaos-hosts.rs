@@ -101,7 +101,12 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.report {
         report.write(path).context("the report")?;
     }
-    Ok(if report.within_bounds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let good = match arguments.scene {
+        // Part of the test suite, where times do not decide.
+        Scene::Check | Scene::Smoke => report.observed(),
+        Scene::Chaos { .. } => report.within_bounds(),
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> anyhow::Result<Report> {

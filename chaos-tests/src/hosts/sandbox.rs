@@ -17,13 +17,15 @@ const INSIDE: &str = "RELUPD_HOSTS_INSIDE";
 const RUN: &str = "run-";
 
 /// What a machine must have, with the Debian package that has it.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 9] = [
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("systemd-nspawn", "systemd-container"),
     ("debootstrap", "debootstrap"),
+    ("dpkg-shlibdeps", "dpkg-dev"),
+    ("objcopy", "binutils"),
     ("dpkg-deb", "dpkg"),
 ];
 
@@ -35,7 +37,13 @@ pub fn missing() -> Option<String> {
     }
     let missing: Vec<&str> =
         TOOLS.iter().filter(|(tool, _)| !tool::exists(tool)).map(|(_, package)| *package).collect();
-    (!missing.is_empty()).then(|| format!("hosts need: apt-get install {}", missing.join(" ")))
+    if !missing.is_empty() {
+        return Some(format!("hosts need: apt-get install {}", missing.join(" ")));
+    }
+    // Root of a container often may not.
+    let tried = Command::new("unshare").args(["--mount", "--net", "--pid", "--fork", "true"]).output();
+    let may = tried.is_ok_and(|output| output.status.success());
+    (!may).then(|| "hosts need namespaces of their own, which this root may not make".to_owned())
 }
 
 /// Whether this process is inside already.

@@ -1,7 +1,6 @@
 //! A push onto a disk that is full: a real file system of a few megabytes below the store.
 
 use crate::support::{Play, assert_says};
-use rustix::process::geteuid;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -11,14 +10,12 @@ use std::process::Command;
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(path: &Path, size: &str) -> Self {
+    /// Root of a container often may not mount: then there is none.
+    fn mount(path: &Path, size: &str) -> Option<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).unwrap();
-        run(Command::new("mount")
-            .args(["-t", "tmpfs", "-o"])
-            .arg(format!("size={size}"))
-            .arg("tmpfs")
-            .arg(path));
-        Self(path.to_owned())
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o"]).arg(format!("size={size}")).arg("tmpfs").arg(path);
+        mount.status().unwrap().success().then(|| Self(path.to_owned()))
     }
 
     fn grow(&self, size: &str) {
@@ -35,13 +32,12 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_onto_a_full_disk_is_refused_by_name_and_goes_on_once_there_is_space() {
-    if !geteuid().is_root() {
-        eprintln!("skipped: only root can mount a small file system");
-        return;
-    }
     let mut play = Play::prepared(1).await;
     let store = play.cluster.members()[0].state_dir().join("store");
-    let disk = SmallDisk::mount(&store, "4m");
+    let Some(disk) = SmallDisk::mount(&store, "4m") else {
+        eprintln!("SKIPPED: no small file system can be mounted here; that takes root");
+        return;
+    };
     play.cluster.form().await.unwrap();
     let ctl = play.ctl();
     let archive = play.samples.archive("0.1.0").to_string_lossy().into_owned();

@@ -34,7 +34,7 @@ pub enum Ended {
 /// Why a release is not placed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// Infrastructure: tried again, said to nobody.
+    /// Infrastructure: tried again; the leader is told that it holds the node up.
     #[error(transparent)]
     Fetch(ContextError),
     /// This host.

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 /// A caller that has not finished its handshake by then is not one.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Handshakes under way at once. Each costs memory and a signature before it is known who calls; the
 /// kernel keeps further callers waiting.

@@ -215,6 +215,11 @@ impl<S: StateMachine> Member<S> {
     fn receive(&mut self, message: Message, now: Monotonic) {
         self.peers.heard_from(RaftId(message.from), now);
         let (from, kind) = (message.from, message.get_msg_type());
+        // A peer of an older build may still send one.
+        if is_misjoined(&message) {
+            tracing::debug!(from, "dropped an append whose entries do not follow its index");
+            return;
+        }
         if let Err(error) = self.raft.step(message) {
             // E.g. from a peer that was just removed, or a proposal that raft drops: its sender asks again.
             tracing::debug!(from, ?kind, %error, "raft dropped a message");

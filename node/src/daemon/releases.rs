@@ -13,9 +13,10 @@ use relupd_release::Contents;
 use relupd_release::diff::{ReleaseDiff, Side};
 use relupd_release::info::{ReleaseError, ReleaseInfo};
 use relupd_release::manifest::{Entry, EntryKind, Manifest};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
 
 /// Reads the file of an entry.
 type ReadEntry = dyn FnMut(&Entry) -> std::io::Result<Vec<u8>>;
@@ -27,6 +28,7 @@ pub(crate) struct Releases {
     peers: Arc<dyn StorePeers>,
     staging: PathBuf,
     scratch: PathBuf,
+    pub(super) relups: Semaphore,
     staged: AtomicU64,
 }
 
@@ -45,7 +47,15 @@ impl Releases {
             Err(source) => return Err(StoreError::Io { what: "clear", path: staging, source }),
         }
         let scratch = settings.run_dir.join("relup");
-        Ok(Self { store, cluster, peers, staging, scratch, staged: AtomicU64::new(0) })
+        Ok(Self {
+            store,
+            cluster,
+            peers,
+            staging,
+            scratch,
+            relups: Semaphore::new(1),
+            staged: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -163,6 +173,10 @@ impl Releases {
     }
 
     /// A directory of its own for helper VMs, outside of what only the daemon may enter.
+    pub(super) fn scratch_root(&self) -> &Path {
+        &self.scratch
+    }
+
     pub(super) fn scratch(&self) -> PathBuf {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         self.scratch.join(number.to_string())

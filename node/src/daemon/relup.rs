@@ -60,6 +60,10 @@ impl Releases {
         if !missing.is_empty() {
             return Ok(MadeRelup::Missing(missing));
         }
+        // One at a time: each fills a file system in memory with a runtime system.
+        let _permit = self.relups.acquire().await;
+        // One that was cut off with its caller has left its tree.
+        let _ = tokio::fs::remove_dir_all(self.scratch_root()).await;
         let scratch = self.scratch();
         let made = self.run_systools(&scratch, &sources, &target, &appups).await;
         // It lies on a file system that a reboot empties.

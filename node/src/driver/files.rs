@@ -50,11 +50,25 @@ pub(super) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Replaces a file so that after any crash it holds either the old or the new content, whole.
 pub(super) fn replace_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    replace_durably_for(path, content, mode, None)
+}
+
+/// The same for a file that this group reads. It has the group before it has its name: were it the other way
+/// round, a crash or a refusal in between would leave a file that its readers cannot read.
+pub(super) fn replace_durably_for(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    gid: Option<u32>,
+) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = directory.join(format!(".{name}.new"));
     remove_if_there(&temporary)?;
     let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+    if gid.is_some() {
+        std::os::unix::fs::fchown(&file, None, gid)?;
+    }
     // Whatever the daemon's umask: what an app's user must read, it can.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;

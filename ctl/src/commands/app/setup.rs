@@ -69,8 +69,14 @@ impl Setup {
         let root = root.unwrap_or_else(|| Path::new("/opt").join(&app));
         let is_deep = root.is_absolute() && root.components().count() >= 3;
         let is_plain = root.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+        // It becomes relupd's, with all that is in it.
+        let system = [
+            "/usr", "/etc", "/boot", "/bin", "/sbin", "/lib", "/lib64", "/home", "/root", "/var/lib",
+            "/var/log",
+        ];
+        let is_systems = system.iter().any(|system| root.starts_with(system));
         ensure!(
-            is_deep && is_plain && root.to_str().is_some_and(is_word),
+            is_deep && is_plain && !is_systems && root.to_str().is_some_and(is_word),
             "{} cannot be a release root: name a directory of its own, such as /opt/{app}",
             root.display()
         );

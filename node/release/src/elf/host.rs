@@ -1,13 +1,20 @@
 //! The shared objects of this host, as the dynamic loader would find them, and what a binary misses
 //! among them. This module reads files of the host.
 
-use super::{ElfFile, Machine};
+use super::{ElfFile, Machine, is_elf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Where the loader looks without being told.
 const DEFAULT: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+
+/// No binary is larger; what is gets looked at no further.
+const MAX_BINARY: u64 = 256 << 20;
+
+/// As much of a file as says whether it is a binary: its identification.
+const BEGINNING: usize = 16;
 
 /// `include` in `ld.so.conf` nests once in practice.
 const MAX_INCLUDES: u32 = 4;
@@ -70,12 +77,30 @@ impl HostLibraries {
     }
 
     fn read(&mut self, path: &Path) -> Option<&ElfFile> {
-        let read = self
-            .read
-            .entry(path.to_owned())
-            .or_insert_with(|| fs::read(path).ok().and_then(|content| ElfFile::parse(&content).ok()));
+        let read = self.read.entry(path.to_owned()).or_insert_with(|| {
+            read_binary(path).ok().flatten().and_then(|content| ElfFile::parse(&content).ok())
+        });
         read.as_ref()
     }
+}
+
+/// A file that begins as a binary does, and is not larger than any; `None` for another. A release names what it
+/// wants to be looked at: that may be a device, a pipe or a huge model.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn read_binary(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() || found.len() > MAX_BINARY {
+        return Ok(None);
+    }
+    let mut file = fs::File::open(path)?;
+    let mut content = vec![0; BEGINNING];
+    if file.read_exact(&mut content).is_err() || !is_elf(&content) {
+        return Ok(None);
+    }
+    file.read_to_end(&mut content)?;
+    Ok(Some(content))
 }
 
 /// The binary's own directories, with `$ORIGIN` for where it lies.

@@ -12,11 +12,15 @@ use bytes::{Bytes, BytesMut};
 use relupd_proto::api::v1;
 use relupd_release::{ApplicationName, Manifest};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 /// No file of a release is larger: a file is held in memory until it is whole.
 const MAX_FILE: usize = 256 << 20;
+
+/// An upload whose caller is silent for so long is given up.
+const UPLOAD_SILENCE: Duration = Duration::from_secs(60);
 
 /// Uploads at once on one node: each holds at most one file, so at most 1 GiB together.
 const MAX_UPLOADS: usize = 4;
@@ -61,7 +65,7 @@ impl v1::release_service_server::ReleaseService for Releases {
         let mut parts = request.into_inner();
         let mut assembly = Assembly::default();
         let mut received = v1::UploadFilesResponse::default();
-        while let Some(part) = parts.message().await? {
+        while let Some(part) = next_part(&mut parts).await? {
             if let Some((digest, content)) = assembly.add(&part)? {
                 // A stream may be long, and its caller may have been revoked since it began.
                 self.context.admit_peer(&peer, Role::Operator)?;
@@ -199,6 +203,19 @@ fn refuse_other_content(context: &Context, bytes: &[u8]) -> Result<(), Status> {
             Err(context.status(&ControlError::Rejected(rejection)))
         }
         Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// The next part of an upload. A caller that sends nothing for long must not keep others from uploading.
+async fn next_part(
+    parts: &mut Streaming<v1::UploadFilesRequest>,
+) -> Result<Option<v1::UploadFilesRequest>, Status> {
+    match tokio::time::timeout(UPLOAD_SILENCE, parts.message()).await {
+        Ok(part) => part,
+        Err(_) => Err(unavailable(format!(
+            "nothing came for {}; push again, it goes on where it stopped",
+            humantime::format_duration(UPLOAD_SILENCE)
+        ))),
     }
 }
 

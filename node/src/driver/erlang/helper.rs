@@ -88,7 +88,7 @@ impl Helper {
         let mut command = Command::new(self.program());
         command
             .env_clear()
-            .envs(&self.environment)
+            .envs(self.environment.iter().filter(|(name, _)| !steers_the_program(name)))
             .env("ROOTDIR", &self.root)
             .env("BINDIR", self.binaries())
             .env("EMU", "beam")
@@ -99,9 +99,6 @@ impl Helper {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        for name in ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_LIBS", "ERL_INETRC", "RELDIR"] {
-            command.env_remove(name);
-        }
         if !self.environment.contains_key("HOME") {
             command.env("HOME", "/");
         }
@@ -117,6 +114,12 @@ impl Helper {
         }
         command
     }
+}
+
+/// Whether a variable changes what the helper runs instead of what the app is configured with. The app's VM has
+/// named these itself, and must not get its own code run by whoever starts the helper.
+fn steers_the_program(name: &str) -> bool {
+    ["ERL_", "LD_", "RELDIR", "GLIBC_TUNABLES", "GCONV_PATH"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// What a child printed, once it has ended well.

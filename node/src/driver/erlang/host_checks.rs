@@ -8,8 +8,8 @@ use crate::driver::checks::{failed, not_hot};
 use crate::driver::files::{At, Locate};
 use crate::driver::{AppUser, CheckResult};
 use crate::ids::ReleaseVersion;
-use relupd_release::elf::host::HostLibraries;
-use relupd_release::elf::{ElfFile, Finding, Machine, is_elf};
+use relupd_release::elf::host::{HostLibraries, read_binary};
+use relupd_release::elf::{ElfFile, Finding, Machine};
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::io;
@@ -54,13 +54,11 @@ fn collect(directory: &Path, found: &mut Vec<Native>) -> Result<(), At> {
         let kind = entry.file_type().at(&path)?;
         if kind.is_dir() {
             collect(&path, found)?;
-        } else if kind.is_file() {
-            let content = fs::read(&path).at(&path)?;
-            if is_elf(&content)
-                && let Ok(file) = ElfFile::parse(&content)
-            {
-                found.push(Native { path, file });
-            }
+        } else if kind.is_file()
+            && let Some(content) = read_binary(&path).at(&path)?
+            && let Ok(file) = ElfFile::parse(&content)
+        {
+            found.push(Native { path, file });
         }
     }
     Ok(())

@@ -4,17 +4,18 @@
 //! is kept beside it: every rendering begins from that.
 
 use super::book::Book;
-use super::helper::{Helper, clean_boot};
+use super::helper::{Helper, HelperError, clean_boot};
 use super::layout::Layout;
 use super::{ErlangDriver, config_check};
 use crate::driver::checks::chain;
-use crate::driver::files::{At, Locate, blocking, read_optional, replace_durably};
+use crate::driver::files::{At, Locate, blocking, read_optional, replace_durably, replace_durably_for};
 use crate::driver::{AppUser, DriverError};
 use crate::ids::ReleaseVersion;
 use relupd_release::contents::provider_init;
 use relupd_release::terms::consult_one;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Providers may ask other machines for secrets.
@@ -34,8 +35,11 @@ const COMPLETE: &str = r#"
     {ok, _} = application:ensure_all_started(elixir),
     Load = fun({Module, State}, Config0) -> Module:load(Config0, State) end,
     Done = lists:foldl(Load, 'Elixir.Config':'__merge__'(Shipped, Extra), Providers),
-    io:format("~w.~n", [Done]),
+    io:format("~n~s~n~w.~n", ["relupd: completed", Done]),
     halt(0)."#;
+
+/// Stands before what `COMPLETE` prints.
+const MARK: &str = "\nrelupd: completed\n";
 
 /// A placed release whose configuration is to be completed.
 struct Source {
@@ -131,14 +135,27 @@ impl ErlangDriver {
         let mut arguments: Vec<OsString> = vec![config.into()];
         arguments.extend(libraries.map(OsString::from));
         let completed = helper.eval(COMPLETE, &arguments, PATIENCE).await.map_err(|error| {
-            format!("the configuration of {version} cannot be completed: {}", chain(&error))
+            format!("the configuration of {version} cannot be completed: {}", told(&error))
         })?;
+        // Providers may print, too: the configuration is what follows the mark.
+        let completed = completed.rsplit_once(MARK).map_or("", |(_, term)| term);
         match consult_one(completed.as_bytes()) {
-            Ok(term) if config_check::is_configuration(&term) => Ok(completed),
+            Ok(term) if config_check::is_configuration(&term) => Ok(completed.to_owned()),
             Ok(_) | Err(_) => Err(format!(
                 "the configuration of {version}, completed by its providers, holds what no file can"
             )),
         }
+    }
+}
+
+/// What failed, without what the helper printed: a provider that crashes prints its arguments, and with them
+/// the configuration's secrets.
+fn told(error: &HelperError) -> String {
+    match error {
+        HelperError::Ended { status, .. } => {
+            format!("its providers ended with {status}; start them by hand to see why")
+        }
+        HelperError::Start { .. } | HelperError::TimedOut { .. } => chain(error),
     }
 }
 
@@ -155,12 +172,14 @@ fn write(source: &Source, completed: &[u8], user: Option<&AppUser>) -> Result<()
     if !kept.exists() {
         replace_durably(&kept, &source.shipped, 0o644).at(&kept)?;
     }
-    if read_optional(&path).at(&path)?.as_deref() == Some(completed) {
+    let gid = user.map(|user| user.gid);
+    if read_optional(&path).at(&path)?.as_deref() == Some(completed) && is_readable_by(&path, gid) {
         return Ok(());
     }
-    replace_durably(&path, completed, 0o640).at(&path)?;
-    match user {
-        Some(user) => std::os::unix::fs::chown(&path, None, Some(user.gid)).at(&path),
-        None => Ok(()),
-    }
+    replace_durably_for(&path, completed, 0o640, gid).at(&path)
+}
+
+/// Whether the group reads the file: one that an earlier step left without it is written again.
+fn is_readable_by(path: &Path, gid: Option<u32>) -> bool {
+    gid.is_none_or(|gid| path.metadata().is_ok_and(|found| found.gid() == gid && found.mode() & 0o040 != 0))
 }

@@ -61,7 +61,10 @@ impl ClusterState {
         let mut apps = self.apps.values().filter(|app| app.spec.release == release.name);
         apps.find_map(|app| {
             let rolled = app.rollout.and_then(|id| self.rollouts.get(&id));
-            let rolls = rolled.is_some_and(|rollout| rollout.plan.to == *release);
+            let rolls = rolled.is_some_and(|rollout| {
+                let from = rollout.plan.steps.iter().any(|step| step.from.as_ref() == Some(release));
+                from || rollout.plan.to == *release || rollout.previous.as_ref() == Some(release)
+            });
             let used = |instance: &Instance| {
                 let observed = instance.observed.as_ref();
                 instance.settled.as_ref() == Some(release)
