@@ -12,6 +12,7 @@ use crate::ids::{AppName, Generation, NodeId};
 use crate::spec::AppSpec;
 use crate::state::ClusterState;
 use crate::state::app::{Assignment, Instance};
+use crate::state::rollout::Turn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Core {
     lives: Liveness,
     lives_since: Monotonic,
     generation: Option<Generation>,
+    /// Whether this node has its turn under that order.
+    in_turn: bool,
 }
 
 /// What was pushed, as of one moment.
@@ -60,7 +63,7 @@ pub struct Snapshot {
 
 /// How the next action is to be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Move {
     /// Nothing until something is pushed, or until then.
     Rest {
         /// Until when at the latest.
@@ -94,6 +97,7 @@ impl Core {
             lives,
             lives_since: now,
             generation: None,
+            in_turn: false,
         }
     }
 
@@ -138,6 +142,7 @@ impl Core {
             self.generation = generation;
             self.backoff.clear();
         }
+        self.in_turn = self.turn_of(&snapshot.state) == Some(Turn::Given);
         self.memory.turn_to(generation);
         let applied = |(seen, healthy): &mut (Observation, Option<bool>)| {
             instance.is_some_and(|now| now.observed.as_ref() == Some(seen) && now.healthy == *healthy)
@@ -182,14 +187,14 @@ impl Core {
 
     /// How this action is to be carried out now.
     #[must_use]
-    pub fn turn(&self, action: Action, now: Monotonic) -> Turn {
+    pub fn next_move(&self, action: Action, now: Monotonic) -> Move {
         if let Action::Wait { until, .. } = action {
             let look = self.observation.as_ref().map(|(_, at)| *at + OBSERVE_EVERY);
-            Turn::Rest { until: until.into_iter().chain(look).min() }
+            Move::Rest { until: until.into_iter().chain(look).min() }
         } else if let Some(until) = self.backoff.blocked(Kind::of(&action), now) {
-            Turn::Rest { until: Some(until) }
+            Move::Rest { until: Some(until) }
         } else {
-            Turn::Act(action)
+            Move::Act(action)
         }
     }
 
@@ -225,10 +230,18 @@ impl Core {
         self.observation = None;
     }
 
-    /// Whether a newer order than the one being carried out waits here.
+    /// Whether what is being carried out is not to go on: a newer order waits here, or the turn that it was
+    /// begun in was taken away.
     #[must_use]
     pub fn is_overruled(&self, state: &ClusterState) -> bool {
-        self.order(state).map(|order| order.generation) > self.generation
+        let order = self.order(state);
+        order.map(|order| order.generation) > self.generation
+            || (self.in_turn && matches!(self.turn_of(state), Some(Turn::NotAsked | Turn::Asked)))
+    }
+
+    fn turn_of(&self, state: &ClusterState) -> Option<Turn> {
+        let rollout = state.rollout(self.order(state)?.rollout).ok()?;
+        rollout.nodes.get(&self.node)?.step.turn()
     }
 }
 

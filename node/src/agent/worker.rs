@@ -4,7 +4,7 @@
 //! in the ledger before.
 
 use super::act::Hands;
-use super::core::{Core, PATIENCE, REDECIDE_EVERY, Snapshot, Turn, chain};
+use super::core::{Core, Move, PATIENCE, REDECIDE_EVERY, Snapshot, chain};
 use super::decide::Action;
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::outcome::{Ended, Follow};
@@ -100,18 +100,18 @@ impl Worker {
             }
             let action = self.core.next(&snapshot)?;
             let span = self.span.clone();
-            self.take(self.core.turn(action, snapshot.now)).instrument(span).await?;
+            self.take(self.core.next_move(action, snapshot.now)).instrument(span).await?;
         }
     }
 
-    /// One turn: waits, tries or acts, as it was decided.
-    async fn take(&mut self, turn: Turn) -> Option<()> {
-        let action = match turn {
-            Turn::Rest { until } => {
+    /// One move: waits, tries or acts, as it was decided.
+    async fn take(&mut self, next: Move) -> Option<()> {
+        let action = match next {
+            Move::Rest { until } => {
                 self.changed(until).await;
                 return Some(());
             }
-            Turn::Act(action) => action,
+            Move::Act(action) => action,
         };
         if action.needs_barrier() && !self.fence(&action).await? {
             Some(())

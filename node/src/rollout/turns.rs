@@ -5,7 +5,7 @@ use super::step::Report;
 use super::view::View;
 use super::waiting::Waiting;
 use crate::ids::NodeId;
-use crate::state::command::Decision;
+use crate::state::command::{Decision, Spent};
 use crate::state::rollout::{Step, Turn};
 use std::time::Duration;
 
@@ -16,30 +16,48 @@ pub(super) fn share_out(view: &View<'_>, nodes: &[NodeId], coming: &[NodeId], re
     let mut at_work = view.in_flight();
     at_work.retain(|node| !coming.contains(node));
     for node in nodes {
-        if turn_of(view, *node) == Some(Turn::Given) && is_spent(view, *node) {
-            report.push(Decision::TakeTurn { node: *node });
+        let had = turn_of(view, *node) == Some(Turn::Given);
+        if let Some(why) = had.then(|| spent(view, *node)).flatten() {
+            report.push(Decision::TakeTurn { node: *node, why });
             at_work.retain(|other| other != node);
         }
     }
-    for node in nodes {
-        let asks = coming.contains(node) || turn_of(view, *node) == Some(Turn::Asked);
-        if !asks || view.out_of_reach(*node) {
+    for node in by_precedence(view, nodes) {
+        let asks = coming.contains(&node) || turn_of(view, node) == Some(Turn::Asked);
+        if !asks || view.out_of_reach(node) {
             continue;
         }
         if u32::try_from(at_work.len()).is_ok_and(|count| count >= limit) {
-            report.wait(Waiting::Turn { node: *node, limit, after: at_work.clone() });
+            report.wait(Waiting::Turn { node: node, limit, after: at_work.clone() });
         } else {
-            report.push(Decision::GiveTurn { node: *node });
-            at_work.push(*node);
+            report.push(Decision::GiveTurn { node: node });
+            at_work.push(node);
         }
     }
 }
 
+/// In this order, but first who is at work already: what it has begun does not end with the order that
+/// began it, so it goes on, the other way, before anybody else begins. There is room for all of these.
+/// Last who had its turn and came to nothing: it must not keep the others from theirs.
+fn by_precedence(view: &View<'_>, nodes: &[NodeId]) -> Vec<NodeId> {
+    let mut nodes = nodes.to_vec();
+    nodes.sort_by_key(|node| {
+        let progress = &view.rollout.nodes[node];
+        (!progress.step.is_in_flight(), progress.had_its_turn)
+    });
+    nodes
+}
+
 /// A node that has been silent for as long as any node may make no progress: what it had begun is over,
 /// and before it begins anything it asks the cluster. Or one that can be heard, and does not get on.
-fn is_spent(view: &View<'_>, node: NodeId) -> bool {
-    let policy = &view.rollout.spec.upgrade;
-    view.silent_for(node) >= policy.progress_deadline || view.stalled_for(node) >= patience(view, node)
+fn spent(view: &View<'_>, node: NodeId) -> Option<Spent> {
+    if view.silent_for(node) >= view.rollout.spec.upgrade.progress_deadline {
+        Some(Spent::Silent)
+    } else if view.stalled_for(node) >= patience(view, node) {
+        Some(Spent::NoProgress)
+    } else {
+        None
+    }
 }
 
 /// How long a node may take in its turn.
@@ -52,9 +70,10 @@ fn patience(view: &View<'_>, node: NodeId) -> Duration {
 }
 
 /// Whether there is no use in waiting for this node: it cannot be reached, or has had its time. One that
-/// waits for its turn has not.
+/// waits for its first turn has not; without that, turns could go round among nodes that never get on (S11).
 pub(super) fn is_hopeless(view: &View<'_>, node: NodeId) -> bool {
     view.out_of_reach(node)
+        || view.rollout.nodes.get(&node).is_some_and(|progress| progress.had_its_turn)
         || (turn_of(view, node) != Some(Turn::Asked) && view.stalled_for(node) >= patience(view, node))
 }
 

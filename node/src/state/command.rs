@@ -156,12 +156,22 @@ pub enum Decision {
     FinishReverting,
     /// A node may begin what takes its app down.
     GiveTurn { node: NodeId },
-    /// A node that has had its turn and was not heard of again has to ask anew.
-    TakeTurn { node: NodeId },
+    /// A node that has had its turn, and come to nothing in it, has to ask anew.
+    TakeTurn { node: NodeId, why: Spent },
     /// To NeedsOperator.
     CallOperator { nodes: Vec<Stranded> },
     /// How much of the deadlines is used up.
     RecordElapsed { elapsed: Elapsed },
+}
+
+/// What became of a turn that is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spent {
+    /// The node was not heard of again.
+    Silent,
+    /// It could be heard, and did not get on.
+    NoProgress,
 }
 
 /// A node's answer to an assignment.

@@ -37,7 +37,7 @@ impl Rollout {
             Decision::Assign { .. } => true,
             Decision::RecordElapsed { .. } => !self.phase.is_terminal(),
             Decision::GiveTurn { node } => self.turn_of(*node) == Some(Turn::Asked),
-            Decision::TakeTurn { node } => self.turn_of(*node) == Some(Turn::Given),
+            Decision::TakeTurn { node, .. } => self.turn_of(*node) == Some(Turn::Given),
             Decision::Skip { node, .. } => {
                 forward && self.nodes.get(node).is_some_and(|progress| progress.touched.is_none())
             }
@@ -166,6 +166,7 @@ impl Rollout {
             (order, _, _) => return Err(Rejection::Superseded(Superseded::Order { node, order })),
         };
         progress.step = next;
+        progress.had_its_turn = false;
         let (position, method) = (progress.position, progress.method);
         Ok(Assignment { generation, rollout: self.id, order, from, to, method, position })
     }

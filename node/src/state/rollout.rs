@@ -204,6 +204,8 @@ pub struct NodeProgress {
     pub method: Method,
     /// The generation of the first upgrade assignment; `Some` means touched, acknowledged or not.
     pub touched: Option<Generation>,
+    /// It had its turn under its newest order, could be heard, and did not get on.
+    pub had_its_turn: bool,
     /// It had lost contact and took itself back.
     pub orphaned: bool,
     /// Where it is.

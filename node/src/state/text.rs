@@ -1,5 +1,6 @@
 //! Phases, failures and reasons as people read them: in events, in the log and in `relupctl`.
 
+use crate::state::command::Spent;
 use crate::state::rollout::{AbortMode, Failure, HaltReason, Phase, Stage};
 use std::fmt;
 use std::time::Duration;
@@ -28,6 +29,15 @@ impl fmt::Display for AbortMode {
         f.write_str(match self {
             Self::Hold => "hold",
             Self::Revert => "revert",
+        })
+    }
+}
+
+impl fmt::Display for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "was not heard of again in its turn",
+            Self::NoProgress => "did not get on in its turn",
         })
     }
 }

@@ -98,6 +98,48 @@ fn a_node_that_is_lost_in_its_turn_loses_it_and_asks_again() {
 }
 
 #[test]
+fn who_is_at_work_when_it_halts_turns_round_before_anybody_else_goes_down() {
+    let mut policy = spec();
+    policy.upgrade.max_in_flight = 2;
+    let mut world = World::settled(4, policy);
+    world.misbehave.insert((node(2), "upgrade"), Misbehaviour::Silent);
+    world.misbehave.insert((node(4), "upgrade"), Misbehaviour::Silent);
+    let rollout = world.start("0.2.0");
+    world.run(rollout);
+    assert_eq!(world.rollout(rollout).in_flight(), vec![node(2), node(4)]);
+    assert!(matches!(world.step_of(rollout, 3), Step::Healthy { .. }));
+    for number in 1..=4 {
+        world.misbehave.insert((node(number), "go back"), Misbehaviour::Silent);
+    }
+    world.apply(Command::Abort { rollout, mode: AbortMode::Revert }).unwrap();
+    world.run(rollout);
+    // Newest first would be 4 and 3, and three would be down: what 2 has begun goes on for a while.
+    assert_eq!(world.rollout(rollout).in_flight(), vec![node(2), node(4)]);
+    assert_eq!(world.step_of(rollout, 3).turn(), Some(Turn::Asked));
+}
+
+#[test]
+fn turns_do_not_go_round_for_ever() {
+    let mut world = World::settled(4, spec());
+    for number in 2..=4 {
+        world.misbehave.insert((node(number), "make permanent"), Misbehaviour::NeverUp);
+    }
+    let rollout = world.start("0.2.0");
+    world.run_until(rollout, |rollout| matches!(rollout.phase, Phase::Committing { decided: true }));
+    world.elapsed.rollout = LONG;
+    for _ in 0..20 {
+        world.run(rollout);
+        for at_work in world.rollout(rollout).in_flight() {
+            world.stalled.insert(at_work, LONG);
+        }
+    }
+    let Phase::NeedsOperator { nodes, .. } = &world.rollout(rollout).phase else {
+        panic!("{:?}", world.rollout(rollout))
+    };
+    assert_eq!(nodes.iter().map(|stranded| stranded.node).collect::<Vec<_>>(), [2, 3, 4].map(node));
+}
+
+#[test]
 fn a_committed_node_that_fails_before_the_end_turns_the_rollout_round() {
     for permanent in [Permanent::PerNode, Permanent::AtEnd] {
         let mut policy = spec();

@@ -34,6 +34,8 @@ pub enum Misbehaviour {
     Silent,
     /// Its trial was lost: it has to install again.
     Loses,
+    /// The same, and it gets nowhere in its turn.
+    NeverUp,
 }
 
 pub fn node(number: u64) -> NodeId {
@@ -351,12 +353,15 @@ impl World {
             (Order::Upgrade, Step::Upgrading { .. }) => Report::Healthy { boot_nonce: nonce() },
             (Order::Drain, Step::Draining { .. }) => Report::ReadyToCommit { boot_nonce: nonce() },
             (Order::Commit, Step::Committing { turn: Turn::NotAsked, .. })
-                if misbehaviour == Some(Misbehaviour::Loses) =>
+                if matches!(misbehaviour, Some(Misbehaviour::Loses | Misbehaviour::NeverUp)) =>
             {
                 Report::AskTurn
             }
             (Order::Revert, Step::Reverting { turn: Turn::NotAsked, .. }) => Report::AskTurn,
             (Order::Commit | Order::Revert, step) if step.turn() == Some(Turn::Asked) => return false,
+            (Order::Commit, Step::Committing { .. }) if misbehaviour == Some(Misbehaviour::NeverUp) => {
+                return false;
+            }
             (Order::Commit, Step::Committing { .. }) if fails => Report::Failed { failure: failure() },
             (Order::Commit, Step::Committing { .. }) => Report::Committed,
             (Order::Revert, Step::Reverting { .. }) if fails => Report::RevertFailed { tried: vec![] },

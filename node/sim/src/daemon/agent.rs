@@ -6,7 +6,7 @@ use super::calls::{Answer, CallId, Caller};
 use super::context::Context;
 use crate::host::{self, Host, Monitor, Operation, OperationId, Reply};
 use crate::promises;
-use relupd::agent::core::{Core, PATIENCE, REDECIDE_EVERY, Snapshot, Turn};
+use relupd::agent::core::{Core, Move, PATIENCE, REDECIDE_EVERY, Snapshot};
 use relupd::agent::decide::Action;
 use relupd::agent::ledger::LedgerEntry;
 use relupd::agent::outcome::{Ended, Follow, PlaceError};
@@ -214,12 +214,12 @@ impl Agent {
                     self.doing = Doing::Rest { until: None };
                     return false;
                 };
-                match self.core.turn(action, now) {
-                    Turn::Rest { until } => {
+                match self.core.next_move(action, now) {
+                    Move::Rest { until } => {
                         self.doing = Doing::Rest { until };
                         false
                     }
-                    Turn::Act(action) => {
+                    Move::Act(action) => {
                         self.fence(action, state, context);
                         true
                     }

@@ -128,6 +128,7 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
         position,
         method: Method::Hot,
         touched: Some(Generation(u64::from(position) + 1)),
+        had_its_turn: false,
         orphaned: false,
         step: step.clone(),
     };

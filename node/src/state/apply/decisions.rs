@@ -4,7 +4,7 @@ use super::operators::wrong_phase;
 use super::{About, Context, DONE};
 use crate::ids::{AppName, Generation, NodeId, RolloutId};
 use crate::state::app::Order;
-use crate::state::command::Decision;
+use crate::state::command::{Decision, Spent};
 use crate::state::plan::Purpose;
 use crate::state::rejection::{Deed, Rejection, Superseded};
 use crate::state::rollout::{HaltReason, Phase, Rollout, Stage, Step, Turn};
@@ -115,10 +115,12 @@ impl ClusterState {
                 rollout.set_turn(*node, Turn::Given);
                 self.note(context, About::step(&app, id, *node), "has its turn".to_owned());
             }
-            Decision::TakeTurn { node } => {
+            Decision::TakeTurn { node, why } => {
                 rollout.set_turn(*node, Turn::NotAsked);
-                let text = "was not heard of again in its turn, and has to ask anew".to_owned();
-                self.note(context, About::step(&app, id, *node), text);
+                if let Some(progress) = rollout.nodes.get_mut(node) {
+                    progress.had_its_turn |= *why == Spent::NoProgress;
+                }
+                self.note(context, About::step(&app, id, *node), format!("{why}, and has to ask anew"));
             }
         }
         DONE

@@ -189,7 +189,14 @@ impl ClusterState {
 }
 
 fn fresh(step: &PlanStep, position: u32) -> NodeProgress {
-    NodeProgress { position, method: step.method, touched: None, orphaned: false, step: Step::Planned }
+    NodeProgress {
+        position,
+        method: step.method,
+        touched: None,
+        had_its_turn: false,
+        orphaned: false,
+        step: Step::Planned,
+    }
 }
 
 fn stale(plan: PlanId, app: &AppName, was: u64, is: u64, to: &ReleaseId) -> Rejection {

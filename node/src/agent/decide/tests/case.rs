@@ -85,6 +85,7 @@ impl Case {
             position: 1,
             method: Method::Hot,
             touched: None,
+            had_its_turn: false,
             orphaned: false,
             step: Step::Planned,
         };
