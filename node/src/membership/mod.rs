@@ -6,6 +6,7 @@
 //! decided from the replicated state alone. Which nodes exist comes from there too (the roster):
 //! gossip about a node that is not on the roster is not shown.
 
+mod exchanges;
 mod facts;
 mod generation;
 mod link;

@@ -72,7 +72,8 @@ impl Membership {
     ) -> Result<Handle, MembershipError> {
         let config = configuration(&settings, &roster.borrow());
         let key_values = facts.to_key_values().into_iter().collect();
-        let chitchat = spawn_chitchat(config, key_values, &LinkTransport::new(link))
+        let transport = LinkTransport::new(link, config.gossip_interval);
+        let chitchat = spawn_chitchat(config, key_values, &transport)
             .await
             .map_err(|error| MembershipError { address: settings.address, source: error.into() })?;
         let alive = chitchat.with_chitchat(|chitchat| chitchat.live_nodes_watcher()).await;
