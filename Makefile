@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: sim-bugs all setup demo clean-demo test lint bench sim chaos deb link
+.PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos deb link
 
 all:
 	$(CARGO) build --release --workspace
@@ -46,6 +46,13 @@ chaos: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
 	mkdir -p target/chaos
 	./target/release/chaos-hosts --report target/chaos/report.json chaos $(if $(FULL),--full)
+
+# A node broken at every point of every way from one version to another, with real VMs; power cuts take root.
+# Everything there is, which takes hours: make crash-matrix CELLS=
+CELLS ?= 480
+crash-matrix: setup
+	$(CARGO) build -p relupd -p relupctl -p chaos-tests --all-features
+	./target/debug/chaos-crash --directory target/crash-matrix $(if $(CELLS),--cells $(CELLS))
 
 # The Debian package, target/deb/relupd_VERSION_ARCH.deb.
 deb:

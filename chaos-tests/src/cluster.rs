@@ -39,6 +39,7 @@ pub struct Cluster {
     binaries: Binaries,
     members: Vec<Member>,
     app_port: u16,
+    environment: Vec<(String, String)>,
     kept: bool,
     // Sockets lie here where the directory's own path is too long for them.
     _short: Option<TempDir>,
@@ -77,6 +78,12 @@ impl Member {
         &self.config.state_dir
     }
 
+    /// Where the daemon keeps what must not survive a boot.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        &self.config.run_dir
+    }
+
     /// The daemon's pid, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
@@ -86,7 +93,7 @@ impl Member {
     /// What the daemon has written.
     #[must_use]
     pub fn log(&self) -> PathBuf {
-        self.directory.join("relupd.log")
+        self.directory.with_extension("log")
     }
 
     /// Its configuration.
@@ -125,7 +132,15 @@ impl Cluster {
             members.push(member);
         }
         let app_port = ports::free(&addresses)?;
-        Ok(Self { directory, binaries, members, app_port, kept: false, _short: short })
+        Ok(Self {
+            directory,
+            binaries,
+            members,
+            app_port,
+            environment: Vec::new(),
+            kept: false,
+            _short: short,
+        })
     }
 
     /// Starts every daemon and makes them one cluster.
@@ -148,6 +163,11 @@ impl Cluster {
             fs::write(member.config(), member.config.text() + settings)?;
         }
         Ok(())
+    }
+
+    /// Adds to the environment of every daemon that is started from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// The nodes, in the order of their addresses.
@@ -217,6 +237,7 @@ impl Cluster {
         let log = File::options().create(true).append(true).open(member.log())?;
         let mut command = Command::new(relupd);
         command.arg("--config").arg(member.config());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // Ctrl-C in a terminal goes to the whole group: the harness, not the terminal, ends daemons.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -226,6 +247,16 @@ impl Cluster {
         }
         member.daemon = Some(child);
         Ok(())
+    }
+
+    /// Starts a daemon that does not run, as a service manager would one that has ended.
+    pub fn ensure_daemon(&mut self, index: usize) -> anyhow::Result<()> {
+        if let Some(daemon) = &mut self.members[index].daemon
+            && daemon.try_wait()?.is_none()
+        {
+            return Ok(());
+        }
+        self.spawn_daemon(index)
     }
 
     /// Waits until a daemon ends by itself; what it said last, and whether it failed.

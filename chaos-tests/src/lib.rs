@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod binaries;
 pub mod cluster;
+pub mod crash;
 pub mod ctl;
 pub mod hosts;
 pub mod http;

@@ -106,6 +106,18 @@ pub(crate) fn apps_of(state_dir: &Path) -> Vec<Identity> {
         .collect()
 }
 
+/// Every process that runs a program below a directory, or runs in it.
+pub(crate) fn all_below(directory: &Path) -> Vec<Identity> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_below = |pid: &u32| {
+        ["exe", "cwd"].iter().any(|link| {
+            fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|path| path.starts_with(directory))
+        })
+    };
+    pids.filter(is_below).filter_map(Identity::of).filter(|found| found.is_alive()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// One line, below the header.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -30,6 +31,25 @@ impl Figure {
     #[must_use]
     pub fn some(name: &str, value: u64) -> Self {
         Self::new(name, value as f64, "count", None, value > 0)
+    }
+
+    /// Must be so many at least.
+    #[must_use]
+    pub fn at_least(name: &str, value: u64, bound: u64) -> Self {
+        Self::new(name, value as f64, "count", Some(bound as f64), value >= bound)
+    }
+
+    /// May be anything.
+    #[must_use]
+    pub fn counted(name: &str, value: u64) -> Self {
+        Self::new(name, value as f64, "", None, true)
+    }
+
+    /// A time, with the bound that it must hold, where it has one.
+    #[must_use]
+    pub fn seconds(name: &str, value: Duration, bound: Option<Duration>) -> Self {
+        let ok = bound.is_none_or(|bound| value <= bound);
+        Self::new(name, value.as_secs_f64(), "s", bound.map(|bound| bound.as_secs_f64()), ok)
     }
 
     /// Must not take longer.
@@ -109,7 +129,8 @@ impl Report {
             let must_be = match (figure.bound, figure.unit.as_str()) {
                 (Some(bound), "count") => bound.to_string(),
                 (Some(bound), unit) => format!("<= {bound} {unit}"),
-                (None, _) => "> 0".to_owned(),
+                (None, "count") => "> 0".to_owned(),
+                (None, _) => String::new(),
             };
             let value = match figure.unit.as_str() {
                 "count" => figure.value.to_string(),

@@ -8,6 +8,8 @@ pub mod config;
 pub mod consensus;
 pub mod daemon;
 pub mod driver;
+mod durable;
+mod fail_point;
 pub mod health;
 pub mod identity;
 pub mod ids;

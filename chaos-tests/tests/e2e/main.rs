@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod app_specs;
+mod crashes;
 mod daemons;
 mod deaths;
 mod full_disk;

@@ -4,7 +4,9 @@ use super::AgentContext;
 use super::decide::Action;
 use super::ledger::Trial;
 use super::outcome::{Ended, PlaceError};
+use super::telemetry;
 use crate::driver::{DriverError, ReleaseDriver, Transition};
+use crate::fail_point;
 use crate::ids::{AppName, BootNonce, NodeId};
 use crate::state::command::{Command, Report};
 use crate::state::release::ReleaseId;
@@ -23,6 +25,14 @@ pub(super) struct Hands {
 impl Hands {
     /// Carries out what is harmless; may be dropped at any time.
     pub(super) async fn attempt(&self, action: &Action) -> Ended {
+        let step = telemetry::step_of(action);
+        fail_point::step("begin", step).await;
+        let ended = self.do_harmless(action).await;
+        fail_point::step("end", step).await;
+        ended
+    }
+
+    async fn do_harmless(&self, action: &Action) -> Ended {
         match action {
             Action::Observe => Ended::Observed(self.driver.observe().await),
             Action::Place { release } => Ended::Placed(self.place(release).await),
@@ -53,6 +63,14 @@ impl Hands {
 
     /// Carries out an effect.
     pub(super) async fn act(&self, action: &Action) -> Ended {
+        let step = telemetry::step_of(action);
+        fail_point::step("begin", step).await;
+        let ended = self.do_effect(action).await;
+        fail_point::step("end", step).await;
+        ended
+    }
+
+    async fn do_effect(&self, action: &Action) -> Ended {
         Ended::Done(match action {
             Action::Install { transition, trial } => self.install(transition, trial).await,
             Action::Commit { transition } => self.driver.commit(transition).await,

@@ -1,10 +1,11 @@
 //! The ledger on disk: one small file an app, replaced as a whole. Layout: the BLAKE3 of the rest, then CBOR.
 
 use super::ledger::LedgerEntry;
+use crate::durable;
 use crate::ids::{AppName, Generation};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 const FORMAT: u16 = 1;
@@ -85,14 +86,8 @@ impl LedgerFile {
     /// Where the file system refuses; the effect must then not be begun.
     pub fn store(&self, entry: &LedgerEntry) -> Result<(), LedgerError> {
         let bytes = encode(entry).map_err(|source| self.io("encode", source))?;
-        let temporary = self.path.with_extension("tmp");
         fs::create_dir_all(&self.folder).map_err(|source| self.io("make room for", source))?;
-        let mut file = File::create(&temporary).map_err(|source| self.io("create", source))?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(|source| self.io("write", source))?;
-        fs::rename(&temporary, &self.path).map_err(|source| self.io("replace", source))?;
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|source| self.io("fsync", source))
+        durable::replace(&self.path, &bytes, 0o600).map_err(|source| self.io("write", source))
     }
 
     /// As `store`, off the runtime's threads.

@@ -43,6 +43,8 @@ pub struct Memory {
     pub installed: bool,
     /// Why what runs is not wholly the new version.
     pub verify_failed: Option<String>,
+    /// So many times in a row this host refused what a rung of the way back needs.
+    pub rung_refusals: u32,
     /// Old code is drained, in this life.
     pub drained: Option<BootNonce>,
     /// Why it cannot be drained.
@@ -72,6 +74,7 @@ impl Memory {
             checks: None,
             installed: false,
             verify_failed: None,
+            rung_refusals: 0,
             drained: None,
             drain_failed: None,
             answered: None,

@@ -6,13 +6,16 @@ use super::core::{Core, chain};
 use super::decide::{Action, Authority};
 use super::ledger::{Trial, TrialProgress};
 use crate::clock::Monotonic;
-use crate::driver::{Check, CheckResult, Condition, DriverError, Observation, Running};
+use crate::driver::{Check, CheckResult, Condition, DriverError, Observation, Rung, Running};
 use crate::ids::BootNonce;
 use crate::state::Outcome;
 use crate::state::rollout::TriedRung;
 
 /// So many attempts to place a release are made before the node says that it cannot.
 const PLACE_ATTEMPTS: u32 = 3;
+
+/// So many times a rung is taken again that this host refused, a few seconds in all, before it counts as tried.
+const RUNG_ATTEMPTS: u32 = 5;
 
 /// What became of an action.
 #[derive(Debug)]
@@ -74,8 +77,7 @@ impl Core {
                 return self.verified(trial, life, result, now);
             }
             (Action::RollBack { rung, by, .. }, Ended::Done(result)) => {
-                let tried = result.err().map(|error| TriedRung { rung: *rung, reason: chain(&error) });
-                return self.took_rung(*by, tried);
+                return self.took_rung(*rung, *by, result, now);
             }
             (Action::Start, Ended::Done(result)) => self.started(result, now),
             (action, Ended::Done(result)) => self.done(action, result, now),
@@ -241,22 +243,36 @@ impl Core {
         }
     }
 
-    fn took_rung(&mut self, by: Authority, tried: Option<TriedRung>) -> Follow {
+    fn took_rung(
+        &mut self,
+        rung: Rung,
+        by: Authority,
+        result: Result<(), DriverError>,
+        now: Monotonic,
+    ) -> Follow {
         let ladder = match by {
             Authority::Order(_) => self.entry.way_back.as_mut().map(|back| &mut back.ladder),
             Authority::Orphan(_) => self.entry.orphan.as_mut().map(|orphan| &mut orphan.ladder),
         };
         let Some(ladder) = ladder else { return Follow::NOTHING };
-        match tried {
+        match result {
             // Not worth an fsync: without it the rung counts as interrupted, and is looked at anyhow.
-            None => {
+            Ok(()) => {
                 ladder.ended = true;
                 Follow::NOTHING
             }
-            Some(tried) => {
-                tracing::warn!(app = %self.app, rung = %tried.rung, reason = tried.reason, "did not lead back");
+            // The rung stays begun, as if it had been interrupted.
+            Err(error) if error.may_pass() && self.memory.rung_refusals < RUNG_ATTEMPTS => {
+                tracing::warn!(app = %self.app, %rung, error = chain(&error), "this host refuses the way back");
+                self.memory.rung_refusals += 1;
+                self.backoff.failed(Kind::Effect, now);
+                Follow::NOTHING
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::warn!(app = %self.app, %rung, reason, "did not lead back");
                 ladder.begun = None;
-                ladder.tried.push(tried);
+                ladder.tried.push(TriedRung { rung, reason });
                 Follow::STORE
             }
         }

@@ -34,7 +34,7 @@ pub(super) fn count(metrics: &Metrics, app: &AppName, action: &Action, ended: &E
             return;
         }
         (_, Ended::Answered(_)) => return,
-        (action, Ended::Done(done)) => (effect(action), done.is_ok()),
+        (action, Ended::Done(done)) => (step_of(action), done.is_ok()),
     };
     metrics.driver_step_ended(app, step, ok, took);
 }
@@ -57,7 +57,7 @@ fn verdict(report: &Report) -> Option<bool> {
 }
 
 /// The driver's word for it.
-fn effect(action: &Action) -> &'static str {
+pub(super) fn step_of(action: &Action) -> &'static str {
     match action {
         Action::Observe => "observe",
         Action::Place { .. } => "place",

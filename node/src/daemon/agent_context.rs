@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::driver::StagedRelease;
 use crate::health::{Monitor, Prompt, Surroundings};
 use crate::ids::{AppName, NodeId};
+use crate::service::process;
 use crate::spec::template::NodeVariables;
 use crate::spec::{AppSpec, resolve};
 use crate::state::command::{Actor, Command};
@@ -134,8 +135,7 @@ impl AgentContext for Host {
     }
 
     fn host_boot(&self) -> String {
-        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+        process::boot_id().unwrap_or_else(|_| "unknown".to_owned())
     }
 
     fn state_directory(&self) -> PathBuf {

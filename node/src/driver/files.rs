@@ -2,9 +2,14 @@
 //! the new, whole; errors say at which path they happened.
 
 use super::DriverError;
+use crate::durable::sync_directory;
+pub(super) use crate::durable::{
+    remove as remove_durably, replace as replace_durably, replace_for as replace_durably_for,
+};
+use crate::fail_point;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file or directory that the operating system refused.
@@ -48,62 +53,19 @@ pub(super) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Replaces a file so that after any crash it holds either the old or the new content, whole.
-pub(super) fn replace_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    replace_durably_for(path, content, mode, None)
-}
-
-/// The same for a file that this group reads. It has the group before it has its name: were it the other way
-/// round, a crash or a refusal in between would leave a file that its readers cannot read.
-pub(super) fn replace_durably_for(
-    path: &Path,
-    content: &[u8],
-    mode: u32,
-    gid: Option<u32>,
-) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = directory.join(format!(".{name}.new"));
-    remove_if_there(&temporary)?;
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
-    if gid.is_some() {
-        std::os::unix::fs::fchown(&file, None, gid)?;
-    }
-    // Whatever the daemon's umask: what an app's user must read, it can.
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_directory(directory)
-}
-
 /// Makes a directory with this mode, whatever the umask; one that is there keeps its own.
 pub(super) fn ensure_directory(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    fail_point::file("mkdir", path)?;
     fs::DirBuilder::new().recursive(true).mode(mode).create(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
-pub(super) fn remove_durably(path: &Path) -> io::Result<()> {
-    remove_if_there(path)?;
-    sync_directory(path.parent().unwrap_or(Path::new("/")))
-}
-
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 /// One flush for a whole tree; renames come after it, so no name ever stands for missing bytes.
 pub(super) fn sync_tree(tree: &Path) -> Result<(), At> {
+    fail_point::file("syncfs", tree).at(tree)?;
     let file = File::open(tree).at(tree)?;
     rustix::fs::syncfs(&file).map_err(io::Error::from).at(tree)
 }
@@ -132,11 +94,14 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), At> {
     let Some((parent, name)) = path.parent().zip(path.file_name()) else { return Ok(()) };
     let doomed = parent.join(format!(".{}.gone", name.to_string_lossy()));
     if exists(&doomed)? {
+        fail_point::file("empty", path).at(path)?;
         fs::remove_dir_all(&doomed).at(&doomed)?;
     }
     if exists(path)? {
+        fail_point::file("remove", path).at(path)?;
         fs::rename(path, &doomed).at(path)?;
         sync_directory(parent).at(parent)?;
+        fail_point::file("empty", path).at(path)?;
         fs::remove_dir_all(&doomed).at(&doomed)?;
     }
     Ok(())
@@ -145,6 +110,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), At> {
 /// Renames, or copies where the staged tree lies on another file system.
 pub(super) fn move_tree(staged: &Path, target: &Path) -> Result<(), At> {
     let parent = target.parent().unwrap_or(Path::new("/"));
+    fail_point::file("move", target).at(target)?;
     match fs::rename(staged, target) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             let name = target.file_name().unwrap_or_default().to_string_lossy();
@@ -152,8 +118,10 @@ pub(super) fn move_tree(staged: &Path, target: &Path) -> Result<(), At> {
             if exists(&beside)? {
                 fs::remove_dir_all(&beside).at(&beside)?;
             }
+            fail_point::file("write", target).at(target)?;
             copy_tree(staged, &beside)?;
             sync_tree(&beside)?;
+            fail_point::file("rename", target).at(target)?;
             fs::rename(&beside, target).at(target)?;
         }
         renamed => renamed.at(target)?,

@@ -15,6 +15,7 @@ mod run_directory;
 pub use run_directory::AppUser;
 
 use crate::ids::{BootNonce, ReleaseVersion};
+use crate::service::ServiceError;
 use async_trait::async_trait;
 use relupd_release::Digest;
 use serde::{Deserialize, Serialize};
@@ -236,7 +237,24 @@ pub enum DriverError {
     },
     /// The service manager refused something.
     #[error("service manager")]
-    Service(#[from] crate::service::ServiceError),
+    Service(#[from] ServiceError),
+}
+
+impl DriverError {
+    /// Whether this host refused something that it may grant the next time: a full disk is emptied, and
+    /// a service manager restarted. What was refused for good, or tried and failed, fails again.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Io { .. } => true,
+            Self::Service(ServiceError::Io { .. } | ServiceError::Manager { .. }) => true,
+            Self::Service(ServiceError::Start { .. } | ServiceError::Stop { .. })
+            | Self::Refused { .. }
+            | Self::Failed { .. }
+            | Self::TimedOut { .. }
+            | Self::VmGone { .. } => false,
+        }
+    }
 }
 
 /// The steps that every driver offers. All of them are idempotent.

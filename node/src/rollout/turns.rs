@@ -28,9 +28,9 @@ pub(super) fn share_out(view: &View<'_>, nodes: &[NodeId], coming: &[NodeId], re
             continue;
         }
         if u32::try_from(at_work.len()).is_ok_and(|count| count >= limit) {
-            report.wait(Waiting::Turn { node: node, limit, after: at_work.clone() });
+            report.wait(Waiting::Turn { node, limit, after: at_work.clone() });
         } else {
-            report.push(Decision::GiveTurn { node: node });
+            report.push(Decision::GiveTurn { node });
             at_work.push(node);
         }
     }

@@ -7,6 +7,7 @@ mod log;
 
 use super::process::{self, Identity, Process};
 use super::{Launch, Service, ServiceError, ServiceState, user};
+use crate::fail_point;
 use async_trait::async_trait;
 use book::{Book, Record, Stage};
 use rustix::process::Signal;
@@ -127,6 +128,7 @@ impl Service for ChildService {
         }
         let mark = format!("{:032x}", rand::random::<u128>());
         self.write(instance, Stage::Starting { mark: mark.clone() }).await?;
+        fail_point::step("spawn", instance).await;
         let child = match self.spawn(launch, &mark) {
             Ok(child) => child,
             Err(error) => {
@@ -137,6 +139,7 @@ impl Service for ChildService {
         let pid = child.id().expect("it was not waited for yet");
         let stat = process::stat(pid).map_err(proc_error)?;
         reap(instance.to_owned(), pid, child);
+        fail_point::step("spawned", instance).await;
         let Some(stat) = stat else { return Err(gone_at_once(instance)) };
         self.write(instance, Stage::Started { pid, start_time: stat.start_time }).await
     }
@@ -146,6 +149,7 @@ impl Service for ChildService {
         let _turn = turn.lock().await;
         if let Some(identity) = self.recorded(instance).await? {
             if let Some(process) = Process::open(identity).map_err(proc_error)? {
+                fail_point::step("terminate", instance).await;
                 process.signal(Signal::TERM).map_err(proc_error)?;
                 match tokio::time::timeout(grace, process.exited()).await {
                     Ok(exited) => exited.map_err(proc_error)?,
@@ -160,8 +164,13 @@ impl Service for ChildService {
                 }
             }
             clear_group(instance, identity).await?;
+            fail_point::step("stopped", instance).await;
         }
-        self.forget(instance).await
+        // It is gone; a record that cannot be taken away names a process that is not there.
+        if let Err(error) = self.forget(instance).await {
+            tracing::warn!(instance, error = %error, "the record of a stopped process stays");
+        }
+        Ok(())
     }
 
     async fn state(&self, instance: &str) -> Result<ServiceState, ServiceError> {

@@ -2,6 +2,7 @@
 //! signals go through a pidfd that was opened before the start time was compared, so they cannot
 //! reach anybody else.
 
+use crate::fail_point;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::fs;
@@ -165,6 +166,9 @@ pub(super) fn kill_group(leader: Identity) -> io::Result<usize> {
 
 /// Changes with every boot: pids and start times of another boot say nothing.
 pub(crate) fn boot_id() -> io::Result<String> {
+    if let Some(boot) = fail_point::boot() {
+        return Ok(boot);
+    }
     fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).map(|text| text.trim().to_owned())
 }
 

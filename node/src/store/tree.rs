@@ -3,6 +3,7 @@
 
 use super::error::{StoreError, Wanted};
 use super::files::{Files, require_space, sync_folder};
+use crate::fail_point;
 use crate::ids::Digest;
 use relupd_release::manifest::{EntryKind, Manifest, Mode};
 use std::collections::BTreeSet;
@@ -21,11 +22,16 @@ pub(super) fn build(files: &Files, manifest: &Manifest, into: &Path) -> Result<(
     let parent = into.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(StoreError::io("create the directory", parent, 0))?;
     let partial = partial(into);
+    let point = |operation| {
+        fail_point::file(operation, Path::new("staging/tree")).map_err(StoreError::io(operation, into, 0))
+    };
     remove_tree(&partial)?;
     require_space(parent, manifest.size())?;
     let built = fill(files, manifest, &partial).and_then(|()| {
         remove_tree(into)?;
+        point("rename")?;
         fs::rename(&partial, into).map_err(StoreError::io("rename to", into, 0))?;
+        point("fsync")?;
         sync_folder(parent)
     });
     if built.is_err() {
@@ -49,6 +55,7 @@ fn fill(files: &Files, manifest: &Manifest, root: &Path) -> Result<(), StoreErro
             EntryKind::Directory => {}
         }
     }
+    fail_point::file("syncfs", Path::new("staging/tree")).map_err(StoreError::io("sync", root, 0))?;
     // One flush of the file system instead of one a file: a release has hundreds.
     let folder = File::open(root).map_err(StoreError::io("open", root, 0))?;
     rustix::fs::syncfs(&folder).map_err(|errno| StoreError::io("sync", root, 0)(errno.into()))
@@ -58,10 +65,12 @@ fn copy(files: &Files, content: Digest, size: u64, mode: Mode, path: &Path) -> R
     let wanted = Wanted::Blob(content);
     let (mut source, _) = files.find(wanted)?.ok_or(StoreError::Missing(wanted))?;
     // Nobody else reads it before it has the mode that it is meant to have.
+    fail_point::file("create", Path::new("staging/file")).map_err(StoreError::io("create", path, size))?;
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut target = opened.map_err(StoreError::io("create", path, size))?;
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; PIECE];
+    fail_point::file("write", Path::new("staging/file")).map_err(StoreError::io("write", path, size))?;
     loop {
         let length = source.read(&mut piece).map_err(StoreError::io("read", &files.path(wanted), 0))?;
         if length == 0 {
@@ -90,8 +99,9 @@ fn folders(manifest: &Manifest, root: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn create_folder(path: &Path) -> Result<(), StoreError> {
-    let created =
-        fs::create_dir(path).and_then(|()| fs::set_permissions(path, Permissions::from_mode(DIRECTORY)));
+    let created = fail_point::file("mkdir", Path::new("staging/directory"))
+        .and_then(|()| fs::create_dir(path))
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(DIRECTORY)));
     created.map_err(StoreError::io("create the directory", path, 0))
 }
 

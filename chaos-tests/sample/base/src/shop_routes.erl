@@ -38,6 +38,8 @@ respond(<<"/relapse">>) ->
 respond(<<"/quit">>) ->
     spawn(fun() -> timer:sleep(50), application:stop(shop) end),
     {200, json(#{quits => true})};
+respond(<<"/code">>) ->
+    {200, json(shop_witness:code())};
 respond(_Path) ->
     {404, json(#{error => "no such page"})}.
 

@@ -2,7 +2,7 @@
 %% without asking the tool that did it. Kept in persistent terms: they survive every change of code
 %% and are erased by every start of the VM, `init:restart/0` included.
 -module(shop_witness).
--export([begin_life/0, code_changed/1, testimony/0]).
+-export([begin_life/0, code_changed/1, testimony/0, code/0]).
 
 -define(KEY, ?MODULE).
 -define(UP, 1).
@@ -30,6 +30,23 @@ testimony() ->
       vm_started_ms => Started,
       code_changes_up => counters:get(Changes, ?UP),
       code_changes_down => counters:get(Changes, ?DOWN)}.
+
+%% What is loaded, set and booted, each in one word, and what the release handler believes.
+code() ->
+    Modules = [{Module, erlang:get_module_info(Module, md5)}
+               || {Module, _File} <- code:all_loaded(), lists:prefix("shop", atom_to_list(Module))],
+    {_Name, Booted} = init:script_id(),
+    #{modules => digest(lists:sort(Modules)),
+      environment => digest(lists:sort(application:get_all_env(shop))),
+      booted => Booted,
+      permanent => known(permanent),
+      current => known(current)}.
+
+digest(Term) ->
+    hex(erlang:md5(term_to_binary(Term))).
+
+known(Status) ->
+    lists:join(" ", [Version || {_, Version, _, Found} <- release_handler:which_releases(), Found =:= Status]).
 
 code_changes() ->
     maps:get(code_changes, persistent_term:get(?KEY)).

@@ -49,7 +49,8 @@ pub(super) fn descend(input: &Input<'_>, order: &Ordered<'_>, ladder: &Ladder) -
         None if input.memory.blind < BLIND_ENOUGH => return Descent::Look,
         None => None,
     };
-    if seen.is_some_and(|seen| stands_on(order.from(), seen, input.app.running)) {
+    let stands = seen.is_some_and(|seen| stands_on(order.from(), seen, input.app.running));
+    if stands && !is_to_be_cleared(input, order, ladder) {
         return Descent::Back;
     }
     let found = seen.map_or_else(|| "it could not be observed".to_owned(), describe);
@@ -83,6 +84,12 @@ pub(super) fn stands_on(from: Option<&ReleaseVersion>, seen: &Observation, shoul
         (Running::Down, None) => true,
         (Running::Up { .. }, None) | (Running::Unknown { .. }, _) => false,
     }
+}
+
+/// Whether a first installation was begun whose files nobody has taken away yet: that nothing runs and nothing
+/// boots does not say that nothing is left.
+fn is_to_be_cleared(input: &Input<'_>, order: &Ordered<'_>, ladder: &Ladder) -> bool {
+    order.from().is_none() && !ladder.ended && input.ledger.trial_of(order.assignment.rollout).is_some()
 }
 
 /// The rungs that what was seen leaves, gentlest first.

@@ -6,6 +6,7 @@ use super::frame_check;
 use super::term::{as_atom, as_text, as_tuple, as_u64, atom, integer, tagged, tuple};
 use super::vm::Facts;
 use crate::driver::Liveness;
+use crate::fail_point;
 use crate::ids::BootNonce;
 use bytes::Bytes;
 use eetf::Term;
@@ -60,6 +61,12 @@ pub enum LinkError {
 
 struct Question {
     request: Term,
+    answer: oneshot::Sender<Result<Term, LinkError>>,
+}
+
+/// Who waits for an answer.
+struct Asker {
+    request: String,
     answer: oneshot::Sender<Result<Term, LinkError>>,
 }
 
@@ -137,14 +144,24 @@ impl Link {
 
     /// Asks the VM that is connected now.
     pub(super) async fn ask(&self, request: Term, patience: Duration) -> Result<Term, LinkError> {
+        let name = name_of(&request);
+        fail_point::step("ask", &name).await;
         let connection = self.current.borrow().clone().ok_or(LinkError::Absent)?;
         let (answer, answered) = oneshot::channel();
         let asked = async {
             connection.questions.send(Question { request, answer }).await.map_err(|_| LinkError::Gone)?;
             answered.await.map_err(|_| LinkError::Gone)?
         };
-        timeout(patience, asked).await.map_err(|_| LinkError::TimedOut(patience))?
+        let answer = timeout(patience, asked).await.map_err(|_| LinkError::TimedOut(patience))?;
+        fail_point::step("answered", &name).await;
+        answer
     }
+}
+
+/// What is asked for, without its arguments.
+fn name_of(request: &Term) -> String {
+    let tag = as_atom(request).or_else(|| as_atom(as_tuple(request)?.first()?));
+    tag.unwrap_or("something").to_owned()
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -285,7 +302,7 @@ async fn carry(
     mut frames: Framed<UnixStream, LengthDelimitedCodec>,
     mut asked: mpsc::Receiver<Question>,
 ) -> End {
-    let mut pending: HashMap<u64, oneshot::Sender<Result<Term, LinkError>>> = HashMap::new();
+    let mut pending: HashMap<u64, Asker> = HashMap::new();
     let mut next = 0_i32;
     loop {
         tokio::select! {
@@ -293,8 +310,11 @@ async fn carry(
                 Some(Ok(frame)) => match reply(&frame) {
                     Some((number, answer)) => {
                         if let Some(asker) = pending.remove(&number) {
+                            if fail_point::loses(&asker.request) {
+                                return End::ByVm("its answer was lost");
+                            }
                             // Whoever asked may have stopped waiting.
-                            let _ = asker.send(answer);
+                            let _ = asker.answer.send(answer);
                         }
                     }
                     None => warn!(bytes = frame.len(), "link: passed over what is not a reply"),
@@ -306,12 +326,13 @@ async fn carry(
                 let Some(Question { request, answer }) = question else { return End::ByDaemon("nobody asks any more") };
                 next = next.wrapping_add(1) & i32::MAX;
                 let mut frame = Vec::new();
+                let name = name_of(&request);
                 if let Err(error) = tuple(vec![atom("request"), integer(next), request]).encode(&mut frame) {
                     let _ = answer.send(Err(LinkError::Failed(format!("cannot encode the request: {error}"))));
                     continue;
                 }
-                pending.retain(|_, asker| !asker.is_closed());
-                pending.insert(u64::from(next.unsigned_abs()), answer);
+                pending.retain(|_, asker| !asker.answer.is_closed());
+                pending.insert(u64::from(next.unsigned_abs()), Asker { request: name, answer });
                 match timeout(WRITE_PATIENCE, frames.send(Bytes::from(frame))).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return End::of(&error),

@@ -1,11 +1,12 @@
 //! The book of started processes: one small file per instance, on disk before the process is
 //! counted on, so that the next life of the daemon finds it again.
 
+use crate::durable;
 use crate::service::ServiceError;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 /// What is known of an instance's process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,29 +53,15 @@ impl Book {
     pub(super) fn write(&self, instance: &str, record: &Record) -> Result<(), ServiceError> {
         let path = self.path(instance);
         let text = serde_json::to_vec(record).expect("a record has only texts and numbers");
-        replace(&path, &text).map_err(|source| ServiceError::Io { path, source })
+        durable::replace(&path, &text, 0o600).map_err(|source| ServiceError::Io { path, source })
     }
 
     pub(super) fn remove(&self, instance: &str) -> Result<(), ServiceError> {
         let path = self.path(instance);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(ServiceError::Io { path, source }),
-        }
+        durable::remove(&path).map_err(|source| ServiceError::Io { path, source })
     }
 
     fn path(&self, instance: &str) -> PathBuf {
         self.directory.join(format!("{instance}.process"))
     }
-}
-
-/// Old or new content after a power cut, never something in between.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("process.new");
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(path.parent().expect("a file lies in a directory"))?.sync_all()
 }

@@ -132,6 +132,8 @@ fn the_way_back_is_chosen_from_what_is_seen() {
         (revert().sees(torn(trial.clone())), "roll back by restart"),
         (revert().sees(torn(seen(Some(("0.1.0", "a")), Some("0.1.0")))), "roll back by restart"),
         (revert().first(), "Reverted"),
+        // It was begun: what it may have left is taken away, whether or not anything runs.
+        (revert().first().trial(TrialProgress::Begun), "roll back by unplace"),
         (revert().first().sees(seen(Some(("0.2.0", "a")), None)), "roll back by unplace"),
         (revert().first().sees(seen(Some(("0.2.0", "a")), Some("0.2.0"))), "roll back by unplace"),
     ] {
