@@ -59,7 +59,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     make_room(&directory)?;
     let mut matrix = Matrix::prepare(&directory, binaries, Show::Stdout).await?;
     let selection =
-        Selection { matching: arguments.only.clone(), limit: arguments.cells, hangs: !arguments.no_hangs };
+        Selection { matching: arguments.only.clone(), limit: arguments.cells, hangs: arguments.hangs };
     matrix.play(&selection).await?;
     let report = matrix.report();
     println!("{}\n", report.table());

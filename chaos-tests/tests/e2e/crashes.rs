@@ -13,7 +13,7 @@ async fn a_node_that_is_broken_on_its_way_ends_wholly_on_one_version_or_the_othe
         ("first", Fault::KillDaemon, "spawned shop", 1),
         ("first", Fault::DiskFull, "write releases/RELEASES", 1),
         ("hot-up", Fault::PowerCut, "rename releases/start_erl.data", 1),
-        ("hot-up", Fault::KillVm, "answered run", 1),
+        ("hot-up", Fault::KillVm, "answered check_install", 2),
         ("hot-down", Fault::LostReply, "lose run", 1),
         ("restart-up", Fault::KillBoth, "create releases/RELEASES", 1),
         ("restart-down", Fault::ReadOnly, "write shop/trial", 1),

@@ -101,13 +101,13 @@ impl ErlangDriver {
         for _ in 0..RESTART_LOOKS {
             if tokio::time::timeout(RESTART_LOOK, &mut gone).await.is_ok() {
                 // Whether it came back is the next observation's to see.
-                let _ = self.link.connected(None, self.settings.patience.start).await;
+                let _ = self.dialled_in(what).await;
                 break;
             }
             // A VM that is on its way down takes as long for that as its applications do.
             if self.vm.facts().await.is_ok_and(|facts| facts.stopping) {
                 let _ = tokio::time::timeout(self.settings.patience.start, &mut gone).await;
-                let _ = self.link.connected(None, self.settings.patience.start).await;
+                let _ = self.dialled_in(what).await;
                 break;
             }
         }

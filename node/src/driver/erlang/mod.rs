@@ -158,6 +158,11 @@ impl ErlangDriver {
     /// Starts the app's process and waits for its VM to dial in.
     async fn boot(&self, what: &'static str) -> Result<BootNonce, DriverError> {
         self.service.start(&self.launch()).await?;
+        self.dialled_in(what).await
+    }
+
+    /// Waits for the VM of a process that boots, or that starts again within itself.
+    async fn dialled_in(&self, what: &'static str) -> Result<BootNonce, DriverError> {
         let patience = self.settings.patience.start;
         let waiting = self.link.connected(None, patience);
         tokio::pin!(waiting);
