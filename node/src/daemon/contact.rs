@@ -45,12 +45,20 @@ pub(crate) async fn keep(cluster: Cluster, contact: Contact) {
         if cluster.read_barrier().await.is_ok() {
             contact.proved(asked);
         }
-        let pause = pause(&states.borrow_and_update(), cluster.me());
-        tokio::time::sleep(pause).await;
+        let rested = monotonic();
+        // An order that comes meanwhile shortens the pause: its node must not count as an orphan for want of
+        // a question.
+        loop {
+            let until = rested + pause(&states.borrow_and_update(), cluster.me());
+            tokio::select! {
+                () = tokio::time::sleep(until.since(monotonic())) => break,
+                changed = states.changed() => if changed.is_err() { return },
+            }
+        }
     }
 }
 
-/// How long nothing more is asked.
+/// How long nothing more is asked, as of this state; a newer one may shorten it.
 #[must_use]
 pub fn pause(state: &ClusterState, me: NodeId) -> Duration {
     let mut apps = state.apps.values();

@@ -105,7 +105,8 @@ pub struct Daemon {
     keeper: Keeper,
     contact: Contact,
     contact_call: Option<CallId>,
-    contact_at: Monotonic,
+    /// When contact was last sought; the state says how soon again.
+    contact_sought: Option<Monotonic>,
     random: Random,
     placed_for: Option<Arc<ClusterState>>,
     pub effects: Vec<Effect>,
@@ -158,7 +159,7 @@ impl Daemon {
             keeper: Keeper::default(),
             contact: Contact { last: begin },
             contact_call: None,
-            contact_at: begin,
+            contact_sought: None,
             random,
             placed_for: None,
             effects: Vec::new(),
@@ -259,7 +260,8 @@ impl Daemon {
         }
         parts.reconciler.step(&state, &mut context);
         parts.keeper.step(&state, parts.voters, &mut context);
-        if parts.contact_call.is_none() && local >= *parts.contact_at {
+        let seeks = contact_due(*parts.contact_sought, &state, context.me).is_none_or(|due| local >= due);
+        if parts.contact_call.is_none() && seeks {
             *parts.contact_call = Some(context.read(Caller::Contact));
         }
         // Whatever was asked in this round is answered in the next one at the earliest.
@@ -275,7 +277,6 @@ impl Daemon {
         now: Duration,
         ground: &mut Ground<'_>,
     ) {
-        let me = self.me;
         let (mut context, parts) = self.context(now, ground);
         match caller {
             Caller::Agent(app) => {
@@ -291,7 +292,7 @@ impl Daemon {
                     context.contact.proved(asked);
                 }
                 *parts.contact_call = None;
-                *parts.contact_at = context.now + contact::pause(state, me);
+                *parts.contact_sought = Some(context.now);
             }
             Caller::Operator(client) => match answer {
                 Answer::Command(outcome) => {
@@ -368,7 +369,8 @@ impl Daemon {
     pub fn next_due(&self, clock: &Clock, hosts: &BTreeMap<AppName, Host>) -> Duration {
         let agents = self.agents.values().filter_map(Agent::next_due);
         let others = [self.calls.next_due(), self.reconciler.next_due(), self.keeper.next_due()];
-        let contact = self.contact_call.is_none().then_some(self.contact_at);
+        let contact = contact_due(self.contact_sought, &self.core.view(), self.me);
+        let contact = contact.filter(|_| self.contact_call.is_none());
         let own = agents.chain(others.into_iter().flatten()).chain(contact);
         let local = own.fold(self.next_tick, Monotonic::min);
         let hosts = hosts.values().filter_map(Host::next_due).min();
@@ -412,11 +414,16 @@ impl Daemon {
             reconciler: &mut self.reconciler,
             keeper: &mut self.keeper,
             contact_call: &mut self.contact_call,
-            contact_at: &mut self.contact_at,
+            contact_sought: &mut self.contact_sought,
             voters: self.setting.voters,
         };
         (context, parts)
     }
+}
+
+/// When contact is to be sought again; `None` is now.
+fn contact_due(sought: Option<Monotonic>, state: &ClusterState, me: NodeId) -> Option<Monotonic> {
+    sought.map(|sought| sought + contact::pause(state, me))
 }
 
 struct Parts<'a> {
@@ -424,6 +431,6 @@ struct Parts<'a> {
     reconciler: &'a mut Reconciler,
     keeper: &'a mut Keeper,
     contact_call: &'a mut Option<CallId>,
-    contact_at: &'a mut Monotonic,
+    contact_sought: &'a mut Option<Monotonic>,
     voters: VoterSettings,
 }
