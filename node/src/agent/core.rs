@@ -177,6 +177,7 @@ impl Core {
             ledger: &self.entry,
             memory: &self.memory,
             observation: self.observation.as_ref().map(|(seen, _)| seen),
+            observed_at: self.observation.as_ref().map(|(_, at)| *at),
             liveness: &self.lives,
             health: &snapshot.health,
             contact_age: snapshot.contact_age,
@@ -237,6 +238,14 @@ impl Core {
         let order = self.order(state);
         order.map(|order| order.generation) > self.generation
             || (self.in_turn && matches!(self.turn_of(state), Some(Turn::NotAsked | Turn::Asked)))
+    }
+
+    /// Whether an effect that was noted may begin: the order and the turn that it was decided under are still
+    /// the newest here, after the time that the note took (S4).
+    #[must_use]
+    pub fn may_begin(&self, action: &Action, state: &ClusterState) -> bool {
+        let same = self.order(state).map(|order| order.generation) == self.generation;
+        !action.needs_barrier() || (same && !self.is_overruled(state))
     }
 
     fn turn_of(&self, state: &ClusterState) -> Option<Turn> {

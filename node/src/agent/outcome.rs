@@ -157,7 +157,10 @@ impl Core {
 
     fn drained(&mut self, drained: Result<BootNonce, DriverError>, now: Monotonic) {
         match drained {
-            Ok(life) => self.memory.drained = Some(life),
+            Ok(life) => {
+                self.memory.drained = Some(life);
+                self.observation = None;
+            }
             Err(error @ (DriverError::Refused { .. } | DriverError::Failed { .. })) => {
                 self.memory.drain_failed = Some(chain(&error));
             }

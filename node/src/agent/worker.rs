@@ -186,6 +186,10 @@ impl Worker {
             self.core.not_noted(&action, monotonic());
             return;
         }
+        if !self.core.may_begin(&action, &self.state.borrow()) {
+            tracing::info!(app = %self.app, ?action, "not begun: another order came while it was noted");
+            return;
+        }
         tracing::info!(app = %self.app, ?action, "acting");
         let began = monotonic();
         let hands = self.hands.clone();

@@ -29,6 +29,8 @@ pub struct Agent {
     monitor: Monitor,
     /// When the read was asked for, in true time, that confirmed what is being done.
     read_asked: Option<Duration>,
+    /// For how long there was no contact when it was decided.
+    contact_age: Duration,
     /// When the answer to a round of health checks comes.
     probe_answers: Option<Monotonic>,
     doing: Doing,
@@ -82,6 +84,7 @@ impl Agent {
             core: Core::new(me, spec.clone(), context.host_boot.clone(), entry, liveness, now),
             monitor,
             read_asked: None,
+            contact_age: Duration::ZERO,
             probe_answers: None,
             doing: Doing::Rest { until: Some(now) },
             seen: None,
@@ -233,7 +236,9 @@ impl Agent {
                 };
                 if context.write_ledger(&self.app, &entry) {
                     self.core.noted(entry);
-                    self.effect(action, true, state, context);
+                    if self.core.may_begin(&action, state) {
+                        self.effect(action, true, state, context);
+                    }
                 } else {
                     self.core.not_noted(&action, now);
                 }
@@ -303,6 +308,7 @@ impl Agent {
 
     fn begin(&mut self, action: Action, state: &Arc<ClusterState>, context: &mut Context<'_>) {
         let now = context.now;
+        self.contact_age = context.contact.age(now);
         context.count_action(&action);
         if action.is_harmless() {
             let step = self.attempt(&action, state, context);
@@ -414,7 +420,7 @@ impl Agent {
             action: action.clone(),
             applied: Arc::clone(state),
             read_asked_at: self.read_asked.take(),
-            contact_age: context.contact.age(context.now),
+            contact_age: self.contact_age,
             noted_now,
             on_disk,
             truth: context.host(&self.app)?.truth(),

@@ -24,7 +24,8 @@ pub struct Effect {
     pub applied: Arc<ClusterState>,
     /// When the linearizable read that it was fenced by was asked for, in true time.
     pub read_asked_at: Option<Duration>,
-    /// How long the node had no contact with a proven leader, as it measures it itself.
+    /// How long the node had no contact with a proven leader when it decided, as it measures it itself. A
+    /// way back that is in the ledger goes on, also where contact came while that was written.
     pub contact_age: Duration,
     /// It is noted in the ledger just now, and not from before a crash.
     pub noted_now: bool,

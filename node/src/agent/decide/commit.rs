@@ -2,7 +2,7 @@
 //! is installed again, in its turn; only a failed verdict is said, and what follows is the leader's to say.
 
 use super::order::Ordered;
-use super::{Action, Input, STARTS, WaitingFor, known, torn, up, wait};
+use super::{Action, Input, STARTS, WaitingFor, known, mendable, torn, up, wait};
 use crate::agent::ledger::{Trial, TrialProgress};
 use crate::driver::{Method, Observation, Running};
 use crate::health::Verdict;
@@ -17,7 +17,11 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     if order.said_committed() && !order.is_live() {
         return None;
     }
-    let Some(seen) = known(input) else { return Some(Action::Observe) };
+    let Some(seen) = known(input) else {
+        let repair = Action::Repair { decided: Some(order.to().clone()), ordered: None };
+        // It cannot be told what runs before that is mended, and mending may restart it.
+        return Some(mendable(input).map_or(Action::Observe, |_| order.in_turn(repair)));
+    };
     let permanent = seen.permanent.as_ref() == Some(order.to());
     if let Some(failure) = verdict(input, order, seen, permanent) {
         return Some(order.fail(failure));

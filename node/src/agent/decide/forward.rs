@@ -4,7 +4,8 @@
 use super::order::Ordered;
 use super::{Action, Input, STARTS, WaitingFor, describe, known, torn, up, wait};
 use crate::agent::ledger::{Trial, TrialProgress};
-use crate::driver::{Liveness, Method, Observation, Running};
+use crate::clock::Monotonic;
+use crate::driver::{Condition, Liveness, Method, Observation, Running};
 use crate::health::Verdict;
 use crate::ids::BootNonce;
 use crate::state::app::Order;
@@ -139,6 +140,9 @@ fn watch(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce) -> Action {
     if let Verdict::Unhealthy { check, reason } = input.health.of(life, judge_from) {
         return order.fail(Failure::Health { check: check.clone(), reason: reason.clone() });
     }
+    if let Some(detail) = mixed(input) {
+        return order.fail(Failure::Verify { reason: format!("{} ran, now it is {detail}", order.to()) });
+    }
     let since = input.health.proves(life, judge_from).map(|since| since.max(judge_from));
     if order.assignment.order == Order::Drain {
         return drain(input, order, life, since.is_some());
@@ -149,7 +153,8 @@ fn watch(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce) -> Action {
     let bake = order.spec.upgrade.bake;
     match since {
         Some(since) if input.now.since(since) >= bake => {
-            order.report(Report::Healthy { boot_nonce: life.clone() })
+            let healthy = Report::Healthy { boot_nonce: life.clone() };
+            after_a_look(input, order, since + bake, healthy)
         }
         Some(since) => progress(order, Action::Wait { until: Some(since + bake), reason: WaitingFor::Bake }),
         None => progress(order, wait(WaitingFor::Health)),
@@ -167,9 +172,31 @@ fn drain(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce, healthy: bool
         return wait(WaitingFor::Health);
     }
     match &input.memory.drained {
-        Some(drained) if drained == life => order.report(Report::ReadyToCommit { boot_nonce: life.clone() }),
+        // Draining forgets what was seen before.
+        Some(drained) if drained == life => {
+            let ready = Report::ReadyToCommit { boot_nonce: life.clone() };
+            after_a_look(input, order, input.memory.judge_from, ready)
+        }
         Some(_) | None => Action::Drain { transition: order.transition(order.assignment.method, "drain") },
     }
+}
+
+/// A verdict rests on a look no older than what it says: health checks do not tell what code somebody else has
+/// loaded meanwhile.
+fn after_a_look(input: &Input<'_>, order: &Ordered<'_>, from: Monotonic, verdict: Report) -> Action {
+    let seen = known(input).filter(|_| input.observed_at.is_some_and(|at| at >= from));
+    match seen.map(|seen| up(&seen.running)) {
+        Some(Some((version, _))) if version == order.to() => order.report(verdict),
+        Some(_) | None => Action::Observe,
+    }
+}
+
+/// What of two versions is seen to run.
+fn mixed(input: &Input<'_>) -> Option<String> {
+    let condition = &input.observation?.condition;
+    matches!(condition, Condition::MixedCode { .. } | Condition::HalfEnvironment { .. })
+        .then(|| torn(condition))
+        .flatten()
 }
 
 /// While there is time, tells how far it has come.

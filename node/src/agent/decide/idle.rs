@@ -2,8 +2,8 @@
 //! told.
 
 use super::order::Ordered;
-use super::{Action, Input, WaitingFor, known, torn, wait};
-use crate::driver::{Condition, Liveness, Observation, Running};
+use super::{Action, Input, WaitingFor, known, mendable, torn, wait};
+use crate::driver::{Observation, Running};
 use crate::ids::ReleaseVersion;
 use crate::state::app::Order;
 
@@ -26,16 +26,6 @@ pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
         Running::Unknown { .. } => Action::Observe,
         Running::Down | Running::Up { .. } => wait(WaitingFor::Nothing),
     }
-}
-
-/// What was seen of a living VM, where it cannot be told which version runs because something is torn
-/// that a repair mends: the book that names the modules, or the modules themselves. A VM that is
-/// merely silent is waited for.
-fn mendable<'a>(input: &Input<'a>) -> Option<&'a Observation> {
-    let lives = matches!(input.liveness, Liveness::Up { .. });
-    input.observation.filter(|seen| {
-        lives && !matches!(seen.condition, Condition::Unknown { .. }) && torn(&seen.condition).is_some()
-    })
 }
 
 /// The version that the cluster decided on for this node.

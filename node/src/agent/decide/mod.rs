@@ -42,6 +42,8 @@ pub struct Input<'a> {
     pub memory: &'a Memory,
     /// What was seen since the last effect and the last change of liveness.
     pub observation: Option<&'a Observation>,
+    /// When that look began.
+    pub observed_at: Option<Monotonic>,
     /// Whether the VM lives, as pushed by the driver.
     pub liveness: &'a Liveness,
     /// What the health checks say.
@@ -192,6 +194,16 @@ fn known<'a>(input: &Input<'a>) -> Option<&'a Observation> {
     input.observation.filter(|seen| {
         !matches!(seen.running, Running::Unknown { .. })
             && !matches!(seen.condition, Condition::Unknown { .. })
+    })
+}
+
+/// What was seen of a living VM, where it cannot be told which version runs because something is torn
+/// that a repair mends: the book that names the modules, or the modules themselves. A VM that is
+/// merely silent is waited for.
+fn mendable<'a>(input: &Input<'a>) -> Option<&'a Observation> {
+    let lives = matches!(input.liveness, Liveness::Up { .. });
+    input.observation.filter(|seen| {
+        lives && !matches!(seen.condition, Condition::Unknown { .. }) && torn(&seen.condition).is_some()
     })
 }
 

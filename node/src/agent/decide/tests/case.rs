@@ -28,6 +28,7 @@ pub(super) struct Case {
     pub(super) ledger: LedgerEntry,
     pub(super) memory: Memory,
     pub(super) observation: Option<Observation>,
+    pub(super) observed_at: Monotonic,
     pub(super) liveness: Liveness,
     pub(super) health: Health,
     pub(super) contact_age: Duration,
@@ -125,6 +126,7 @@ impl Case {
             ledger: LedgerEntry::default(),
             memory: Memory::new(at(50)),
             observation: Some(observation),
+            observed_at: at(100),
             liveness: Liveness::Up { boot_nonce: life("a") },
             health: Health {
                 boot_nonce: Some(life("a")),
@@ -251,6 +253,7 @@ impl Case {
             ledger: &self.ledger,
             memory: &self.memory,
             observation: self.observation.as_ref(),
+            observed_at: self.observation.as_ref().map(|_| self.observed_at),
             liveness: &self.liveness,
             health: &self.health,
             contact_age: self.contact_age,

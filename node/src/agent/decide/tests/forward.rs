@@ -34,6 +34,33 @@ fn what_is_unknown_is_looked_at_again_under_every_order() {
 }
 
 #[test]
+fn a_verdict_rests_on_a_look_that_is_no_older_than_it() {
+    let mut baked = Case::ordered(Order::Upgrade).verified();
+    assert_eq!(baked.name(), "Healthy");
+    // Healthy since 60: what was seen at 65 says nothing of the end of the bake.
+    baked.observed_at = at(65);
+    assert_eq!(baked.name(), "observe");
+    baked.observed_at = at(60) + BAKE;
+    assert_eq!(baked.name(), "Healthy");
+    let mut drained = Case::ordered(Order::Drain).verified();
+    drained.memory.drained = Some(life("a"));
+    assert_eq!(drained.name(), "ReadyToCommit");
+    assert_eq!(drained.blind().name(), "observe");
+}
+
+#[test]
+fn modules_that_somebody_else_has_loaded_are_a_failed_verdict() {
+    for order in [Order::Upgrade, Order::Drain] {
+        let mixed = Observation {
+            running: Running::Unknown { reason: "modules of several releases".to_owned() },
+            condition: Condition::MixedCode { detail: "shop is of 0.3.0".to_owned() },
+            ..seen(Some(("0.2.0", "a")), Some("0.1.0"))
+        };
+        assert_eq!(Case::ordered(order).verified().sees(mixed).name(), "failed Verify", "{order:?}");
+    }
+}
+
+#[test]
 fn prepare_places_checks_and_answers_with_the_method_that_is_left() {
     let check = |result: CheckResult| vec![Check { name: "P3".to_owned(), result }];
     let not_hot = || CheckResult::NotHot { reason: "no relup".to_owned(), remedy: String::new() };

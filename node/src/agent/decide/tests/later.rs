@@ -40,6 +40,21 @@ fn a_decided_commit_goes_forward_from_wherever_the_node_is() {
 }
 
 #[test]
+fn a_torn_book_does_not_keep_a_decided_commit_from_being_carried_out() {
+    // Without the book nobody can say which modules run.
+    let unread = Observation {
+        running: Running::Unknown { reason: "modules of no registered release".to_owned() },
+        condition: Condition::TornPointers { detail: "RELEASES cannot be read".to_owned() },
+        ..seen(Some(("0.2.0", "a")), Some("0.1.0"))
+    };
+    let mut case = Case::ordered(Order::Commit).sees(unread);
+    case.instance.healthy = None;
+    assert_eq!(case.name(), "repair");
+    assert_eq!(case_in(Turn::NotAsked, &case).name(), "AskTurn", "mending may restart it");
+    assert_eq!(case.lives(Liveness::Unknown).name(), "observe", "a silent VM is waited for");
+}
+
+#[test]
 fn a_node_found_on_from_after_the_decision_is_installed_again() {
     let mut case = Case::ordered(Order::Commit).sees(seen(Some(("0.1.0", "b")), Some("0.1.0")));
     assert_eq!(case.name(), "place");
