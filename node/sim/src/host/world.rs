@@ -296,7 +296,8 @@ impl World {
     pub(super) fn order_stop(&mut self, ours: bool) {
         self.wanted = false;
         self.restarts_at = None;
-        self.down_by_us |= ours;
+        // What had died by itself is not down by us, whatever is to be done with it.
+        self.down_by_us |= ours && !matches!(self.process, Process::None);
         let at = Some(self.now + self.delay(100, 2500));
         match &mut self.process {
             Process::None => {}

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 /// S2. Asked after every event and not only after every entry: what is down by our doing is down on
 /// hosts, and no entry says so. A node counts while its verdict is outstanding, and while its app does
 /// not run because relupd stopped it or because a relup restarted it. A node that a leader could not
-/// reach is not counted on the way back: it must not keep the others on a bad release.
+/// reach is not counted on the way back: it must not keep the others on a bad release. Nor is one that was
+/// out of reach counted while it goes back by the orphan rule, with nobody to ask who else is at work; an
+/// orphan that could always be reached is.
 pub(super) fn no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing(
     state: &ClusterState,
     hosts: &dyn Hosts,
@@ -59,9 +61,10 @@ fn at_work(rollout: &Rollout, hosts: &dyn Hosts) -> BTreeSet<NodeId> {
                 Step::Upgrading { .. } => !going_back,
                 _ => progress.step.is_in_flight(),
             };
+            let lost = progress.touched.is_some() && hosts.was_out_of_reach(**node);
             // It has its answer: no rung led back. Nobody else is kept on a bad release by it.
             let given_up = matches!(progress.step, Step::RevertFailed { .. });
-            unjudged || (!given_up && hosts.is_down_by_us(**node, app))
+            unjudged || (!given_up && !lost && hosts.is_down_by_us(**node, app))
         })
         .filter(|(node, _)| !going_back || !hosts.was_out_of_reach(**node))
         .map(|(node, _)| *node)

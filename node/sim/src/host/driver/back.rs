@@ -76,6 +76,8 @@ impl Driver {
         self.write(WHAT, "lib", |world| {
             world.disk.placed.retain(|placed, _| book.has(placed));
             world.disk.debris.clear();
+            // Where nothing is installed nothing is down.
+            world.down_by_us = false;
         })
     }
 
