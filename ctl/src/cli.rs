@@ -146,6 +146,7 @@ mod tests {
             "relupctl cluster join TOKEN",
             "relupctl cluster status",
             "relupctl cluster remove beam2 --yes",
+            "relupctl cluster raise-format --yes",
             "relupctl operator add ada --role operator --out /tmp/ada",
             "relupctl operator list",
             "relupctl operator revoke ada",

@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod driver;
 mod durable;
 mod fail_point;
+pub mod format;
 pub mod health;
 pub mod identity;
 pub mod ids;

@@ -30,6 +30,12 @@ pub(crate) enum Command {
     },
     /// Who is in the cluster, who leads and votes, and what may be lost
     Status,
+    /// After an upgrade of relupd on every host: use what is new in it; older daemons cannot come back then
+    RaiseFormat {
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Take a host out for good: its certificates are revoked, its id never comes back
     Remove {
         /// Id or name
@@ -46,6 +52,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
         Command::Token { ttl } => token(session, ttl).await?,
         Command::Join { token } => join(session, token).await?,
         Command::Status => status(session).await?,
+        Command::RaiseFormat { yes } => raise_format(session, yes).await?,
         Command::Remove { node, yes } => remove(session, node, yes).await?,
     }
     Ok(Exit::Done)
@@ -92,6 +99,14 @@ async fn remove(session: &Session, node: String, yes: bool) -> anyhow::Result<()
     session.format.print(&removed, |removed| {
         format!("node {} ({}) is removed; its certificates are revoked", removed.name, removed.node_id)
     })
+}
+
+async fn raise_format(session: &Session, yes: bool) -> anyhow::Result<()> {
+    if !yes && !confirmed("Raise the format? The relupd of before cannot come back after that. [y/N] ")? {
+        bail!("nothing was raised");
+    }
+    let raised = answer(session.cluster().raise_format(v1::RaiseFormatRequest {}).await)?;
+    session.format.print(&raised, |raised| format!("the cluster writes format {} from now on", raised.format))
 }
 
 /// The cluster's own part of the status.

@@ -5,6 +5,7 @@ use crate::host::{Accident, Host};
 use crate::schedule::Deed;
 use crate::world::{Event, Relief, World};
 use relupd::consensus::{Disk as _, Owner, Storage};
+use relupd::format::Format;
 use relupd::ids::RaftId;
 use std::time::Duration;
 
@@ -14,6 +15,11 @@ impl World {
         let now = self.now;
         match deed {
             Deed::KillDaemon { host, down } => {
+                self.nodes[host].daemon_gone(now);
+                self.after(down, Event::Relief(Relief::StartDaemon(host)));
+            }
+            Deed::Upgrade { host, down } => {
+                self.nodes[host].reads = Format::NEWEST;
                 self.nodes[host].daemon_gone(now);
                 self.after(down, Event::Relief(Relief::StartDaemon(host)));
             }
@@ -89,6 +95,7 @@ impl World {
         let until = |lasts: Duration| self.now + lasts + AFTERMATH;
         match deed {
             Deed::KillDaemon { host, down }
+            | Deed::Upgrade { host, down }
             | Deed::DieInCommit { host, down, .. }
             | Deed::PowerCut { host, down } => self.witness.disturb(*host, until(*down)),
             Deed::Destroy { host } => self.witness.disturb(*host, Duration::MAX),

@@ -11,6 +11,7 @@ use raft::eraftpb::{ConfState, HardState, Snapshot};
 use relupd::consensus::voters::VoterSettings;
 use relupd::consensus::{Batch, Disk as _, Options, Owner, StorageError, Truncated};
 use relupd::driver::{Condition, Observation, Running};
+use relupd::format::Format;
 use relupd::identity::token::TokenRecord;
 use relupd::ids::{
     AppName, ClusterId, CommandId, Digest, NodeId, RaftId, ReleaseName, ReleaseVersion, TokenId,
@@ -176,6 +177,7 @@ pub fn admission(place: usize) -> Admission {
         sealing_key: vec![],
         certificate: Certificate { serial: format!("{:04x}", place + 1), not_after: Timestamp::MAX },
         daemon_version: "0.1.0".to_owned(),
+        reads: Format::FIRST,
     }
 }
 
@@ -204,6 +206,7 @@ pub fn state(shape: &Shape) -> ClusterState {
         renewal: None,
         renewed: None,
         daemon_version: first.daemon_version,
+        reads: first.reads,
         joined_at: Timestamp::UNIX_EPOCH,
         membership: Membership::Present,
     };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use relupd::clock::monotonic;
 use relupd::consensus::{MachineError, StateMachine};
 use relupd::daemon::replicated::Replicated;
+use relupd::format::Format;
 use relupd::ids::NodeId;
 use relupd::state::command::Entry;
 use relupd::state::{ClusterState, Outcome};
@@ -80,13 +81,14 @@ impl Shared {
         index: u64,
         bytes: &[u8],
         before: &Arc<ClusterState>,
+        reads: Format,
     ) -> Result<(Arc<ClusterState>, Outcome), MachineError> {
         self.with(|line| {
             if let Some(known) = line.states.get(&index) {
                 return Ok(known.clone());
             }
             let began = monotonic();
-            let entry = Entry::decode(bytes)?;
+            let entry = Entry::decode(bytes, reads)?;
             let mut state = Arc::clone(before);
             let outcome = Arc::make_mut(&mut state).apply(&entry);
             line.times.push(monotonic().since(began));
@@ -102,6 +104,8 @@ impl Shared {
 
 pub struct Recorded {
     inner: Inner,
+    /// Of the daemon that this is.
+    reads: Format,
     records: Sender<Record>,
 }
 
@@ -111,12 +115,17 @@ enum Inner {
 }
 
 impl Recorded {
-    pub fn new(awaited: ClusterState, shared: Option<Shared>, records: Sender<Record>) -> Self {
+    pub fn new(
+        awaited: ClusterState,
+        reads: Format,
+        shared: Option<Shared>,
+        records: Sender<Record>,
+    ) -> Self {
         let inner = match shared {
             Some(shared) => Inner::Shared(shared, Arc::new(awaited)),
-            None => Inner::Own(Replicated::new(awaited)),
+            None => Inner::Own(Replicated::reading(awaited, reads)),
         };
-        Self { inner, records }
+        Self { inner, reads, records }
     }
 }
 
@@ -131,14 +140,14 @@ impl StateMachine for Recorded {
     fn apply(&mut self, index: u64, bytes: &[u8]) -> Result<Outcome, MachineError> {
         let inner = match &mut self.inner {
             Inner::Shared(shared, state) => {
-                let (after, outcome) = shared.apply(index, bytes, state)?;
+                let (after, outcome) = shared.apply(index, bytes, state, self.reads)?;
                 *state = after;
                 return Ok(outcome);
             }
             Inner::Own(inner) => inner,
         };
         let outcome = inner.apply(index, bytes)?;
-        let entry = Arc::new(Entry::decode(bytes)?);
+        let entry = Arc::new(Entry::decode(bytes, self.reads)?);
         let state = index.is_multiple_of(DIGEST_EVERY).then(|| inner.view());
         let applied = Applied { index, entry, outcome: outcome.clone(), state };
         // Nobody listens where only figures are wanted.
@@ -159,7 +168,7 @@ impl StateMachine for Recorded {
             Inner::Shared(shared, state) => {
                 *state = match shared.restore(snapshot) {
                     Some(genesis) => genesis,
-                    None => Arc::new(ClusterState::decode(snapshot)?),
+                    None => Arc::new(ClusterState::decode(snapshot, self.reads)?),
                 };
             }
         }

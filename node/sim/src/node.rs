@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::random::Random;
 use crate::reached::Coverage;
 use crate::trace::Trace;
+use relupd::format::Format;
 use relupd::ids::{AppName, NodeId, RaftId};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Node {
     /// It will never be on again.
     pub dead: bool,
     pub boots: u64,
+    /// Of the relupd that is installed.
+    pub reads: Format,
     host_boot: String,
     starts: u64,
     random: Random,
@@ -62,6 +65,7 @@ impl Node {
             powered: true,
             dead: false,
             boots: 1,
+            reads: Format::FIRST,
             host_boot: format!("{id}-boot-1"),
             starts: 0,
             random,
@@ -84,12 +88,12 @@ impl Node {
         self.starts += 1;
         let random = self.random.split(self.starts);
         let disk = self.disk.clone();
-        let (id, setting) = (self.id, setting.clone());
+        let (id, reads, setting) = (self.id, self.reads, setting.clone());
         for host in self.hosts.values_mut() {
             host.daemon_started(now);
         }
         let ground = self.ground(surroundings);
-        let daemon = Daemon::start(id, place, setting, disk, random, now, &ground.1);
+        let daemon = Daemon::start(id, place, reads, setting, disk, random, now, &ground.1);
         let started = daemon.map(|daemon| self.daemon = Some(daemon));
         if started.is_err() {
             self.daemon_gone(now);

@@ -6,9 +6,10 @@ use crate::node::Surroundings;
 use crate::random::Random;
 use crate::schedule::Order;
 use crate::world::{Event, World};
+use relupd::format::Format;
 use relupd::ids::{AppName, PlanId, RolloutId};
 use relupd::rollout::plan;
-use relupd::state::command::{Applied, Command};
+use relupd::state::command::{Admission, Applied, Command};
 use relupd::state::{ClusterState, Outcome};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,6 +82,7 @@ impl World {
             return;
         }
         let (stage, order) = (client.stage.clone(), client.order.clone());
+        let reads: Vec<Format> = self.nodes.iter().map(|node| node.reads).collect();
         let node = &mut self.nodes[place];
         let surroundings = Surroundings {
             alone: false,
@@ -104,9 +106,10 @@ impl World {
                 }
                 Some(Command::StartRollout { plan })
             }
-            Stage::Joins | Stage::Asks => match command_for(&order, &state, stage == Stage::Joins) {
-                Some(command) => Some(command),
-                None => {
+            Stage::Joins | Stage::Asks => match command_for(&order, &state, stage == Stage::Joins, &reads) {
+                // The rest is the daemon's own caution, which answers before anything is proposed.
+                Some(command) if state.refuse_newer(&command).is_ok() => Some(command),
+                Some(_) | None => {
                     self.operators.clients.remove(&number);
                     return;
                 }
@@ -244,7 +247,7 @@ fn what_waits(state: &ClusterState) -> Vec<Order> {
     orders
 }
 
-fn command_for(order: &Order, state: &ClusterState, joins: bool) -> Option<Command> {
+fn command_for(order: &Order, state: &ClusterState, joins: bool, reads: &[Format]) -> Option<Command> {
     let rollout = |app: &AppName| -> Option<RolloutId> { state.apps.get(app)?.rollout };
     Some(match order {
         Order::Roll { .. } => return None,
@@ -275,12 +278,16 @@ fn command_for(order: &Order, state: &ClusterState, joins: bool) -> Option<Comma
                 address: node.address,
                 labels: node.labels,
                 daemon_version: "0.2.0".to_owned(),
+                reads: reads[*host],
             }
         }
         Order::Join { host } if joins => Command::IssueToken { token: genesis::token(*host) },
         Order::Join { host } => {
-            Command::AdmitNode { token: genesis::token(*host).id, node: genesis::admission(*host) }
+            let node = Admission { reads: reads[*host], ..genesis::admission(*host) };
+            Command::AdmitNode { token: genesis::token(*host).id, node }
         }
+        Order::RaiseFormat => Command::RaiseFormat { to: Format::NEWEST },
+        Order::Remark => Command::Remark { text: "as agreed on the phone".to_owned() },
         Order::Remove { host } => Command::RemoveNode { node: genesis::node_id(*host) },
     })
 }

@@ -44,6 +44,8 @@ pub enum Deed {
     Accident { host: usize, app: AppName, accident: Accident },
     /// The ledger is damaged while its daemon is down.
     RotLedger { host: usize, app: AppName },
+    /// The next relupd is installed there: the daemon ends, and when it starts again it is the newer one.
+    Upgrade { host: usize, down: Duration },
     /// An operator.
     Order(Order),
 }
@@ -87,10 +89,14 @@ pub enum Order {
     Push {
         app: AppName,
     },
-    /// A newer daemon was installed on a host, and says so.
+    /// A daemon says which one it is.
     Describe {
         host: usize,
     },
+    /// Everybody is to write what the next relupd reads, whether or not everybody can read it.
+    RaiseFormat,
+    /// The next relupd's own command.
+    Remark,
     Join {
         host: usize,
     },
@@ -134,6 +140,7 @@ impl Schedule {
             let at = at(random, calm_at);
             planned.push(Planned { at, deed: fault(random, shape) });
         }
+        planned.extend(upgrade(seed, shape, calm_at));
         planned.sort_by_key(|planned| planned.at);
         Self { planned, calm_at }
     }
@@ -203,6 +210,28 @@ fn operators(random: &mut Random, shape: &Shape, calm_at: Duration) -> Vec<Plann
             planned.push(Planned { at: at + seconds(random, 10, 90), deed: Deed::Order(again) });
         }
         planned.push(Planned { at, deed: Deed::Order(order) });
+    }
+    planned
+}
+
+/// In some seeds relupd itself is upgraded, host by host, while all else goes on. The orders that need the
+/// new one come when they come, too early ones included.
+fn upgrade(seed: u64, shape: &Shape, calm_at: Duration) -> Vec<Planned> {
+    let mut random = Random::new(seed, "the next relupd");
+    let random = &mut random;
+    let mut planned = Vec::new();
+    if !random.chance(300) {
+        return planned;
+    }
+    for host in 0..shape.hosts {
+        let (at, down) = (at(random, calm_at), seconds(random, 0, 20));
+        planned.push(Planned { at, deed: Deed::Upgrade { host, down } });
+        let at = at + down + seconds(random, 0, 10);
+        planned.push(Planned { at, deed: Deed::Order(Order::Describe { host }) });
+    }
+    for _ in 0..4 {
+        planned.push(Planned { at: at(random, calm_at), deed: Deed::Order(Order::Remark) });
+        planned.push(Planned { at: at(random, calm_at), deed: Deed::Order(Order::RaiseFormat) });
     }
     planned
 }

@@ -42,6 +42,7 @@ impl Admission for Door {
             sealing_key: request.sealing_key.as_bytes().to_vec(),
             certificate: issued.record,
             daemon_version: request.software_version,
+            reads: request.reads,
         };
         let command = Command::AdmitNode { token: request.token.id, node };
         let outcome = self.cluster.propose(Actor::Agent(self.cluster.me()), command).await;

@@ -54,6 +54,9 @@ impl Cluster {
     /// # Errors
     /// Where no quorum answered; the outcome itself may be a rejection.
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Outcome, ProposeError> {
+        if let Err(rejection) = self.state().refuse_newer(&command) {
+            return Ok(Err(rejection));
+        }
         let entry = Entry { id: new_command_id(), actor, at: wall(), command };
         let began = monotonic();
         let proposed = self.consensus.propose(entry.encode().into()).await;

@@ -5,6 +5,7 @@ use super::member::{Member, StartError};
 use crate::clock::wall;
 use crate::config::Settings;
 use crate::consensus::{Owner, Storage};
+use crate::format::Format;
 use crate::identity::{
     Candidate, CertificateAuthority, IdentityDirectory, JoinToken, NodeIdentity, Serial, Stored, pem, random,
 };
@@ -64,6 +65,7 @@ impl Outside {
             renewal: None,
             renewed: None,
             daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+            reads: Format::NEWEST,
             joined_at: now,
             membership: Membership::Present,
         };
@@ -88,6 +90,7 @@ impl Outside {
             address: self.settings.listen,
             labels: self.settings.labels.clone(),
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            reads: Format::NEWEST,
         };
         let (identity, admitted) = join(token, &self.candidate, &applicant, &self.binding()).await?;
         let owner = Owner { cluster: admitted.cluster, node: identity.node, raft: admitted.raft };

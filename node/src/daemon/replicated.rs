@@ -1,6 +1,7 @@
 //! The cluster's state as the machine that consensus replicates.
 
 use crate::consensus::{MachineError, StateMachine};
+use crate::format::Format;
 use crate::ids::NodeId;
 use crate::state::command::Entry;
 use crate::state::{ClusterState, Outcome};
@@ -10,13 +11,20 @@ use std::sync::Arc;
 /// somebody still holds the published one.
 pub struct Replicated {
     state: Arc<ClusterState>,
+    reads: Format,
 }
 
 impl Replicated {
     /// Begins with this state.
     #[must_use]
     pub fn new(state: ClusterState) -> Self {
-        Self { state: Arc::new(state) }
+        Self::reading(state, Format::NEWEST)
+    }
+
+    /// The same in a daemon that reads up to this format.
+    #[must_use]
+    pub fn reading(state: ClusterState, reads: Format) -> Self {
+        Self { state: Arc::new(state), reads }
     }
 }
 
@@ -25,13 +33,13 @@ impl StateMachine for Replicated {
     type Outcome = Outcome;
 
     fn admit(peer: NodeId, bytes: &[u8]) -> Result<(), MachineError> {
-        Ok(Entry::decode(bytes)?.may_come_from(peer)?)
+        Ok(Entry::decode(bytes, Format::NEWEST)?.may_come_from(peer)?)
     }
 
     /// An entry that cannot be read ends the member: it is committed, so the others apply it, and going
     /// on without it would make this node's state another one than theirs (S8).
     fn apply(&mut self, _index: u64, bytes: &[u8]) -> Result<Outcome, MachineError> {
-        let entry = Entry::decode(bytes)?;
+        let entry = Entry::decode(bytes, self.reads)?;
         Ok(Arc::make_mut(&mut self.state).apply(&entry))
     }
 
@@ -40,7 +48,7 @@ impl StateMachine for Replicated {
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), MachineError> {
-        self.state = Arc::new(ClusterState::decode(snapshot)?);
+        self.state = Arc::new(ClusterState::decode(snapshot, self.reads)?);
         Ok(())
     }
 

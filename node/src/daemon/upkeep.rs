@@ -6,6 +6,7 @@ use super::cluster::Cluster;
 use crate::clock::wall;
 use crate::config::Settings;
 use crate::consensus::ProposeError;
+use crate::format::Format;
 use crate::identity::{IdentityDirectory, NodeIdentity, PrivateKey, Revocations};
 use crate::ids::NodeId;
 use crate::state::ClusterState;
@@ -60,6 +61,7 @@ impl Upkeep {
             if record.address == settings.listen
                 && record.labels == settings.labels
                 && record.daemon_version == version
+                && record.reads == Format::NEWEST
             {
                 return;
             }
@@ -68,6 +70,7 @@ impl Upkeep {
                 address: settings.listen,
                 labels: settings.labels.clone(),
                 daemon_version: version.to_owned(),
+                reads: Format::NEWEST,
             };
             if self.propose(command).await.is_ok() {
                 return;

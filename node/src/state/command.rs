@@ -2,6 +2,7 @@
 //! checked before a proposal is checked there again, because only the check at apply time decides.
 
 use crate::driver::{Check, Method, Observation, Rung};
+use crate::format::Format;
 use crate::identity::token::TokenRecord;
 use crate::ids::{
     AppName, BootNonce, CommandId, Digest, Generation, NodeId, PlanId, ReleaseVersion, RolloutId, TokenId,
@@ -57,6 +58,8 @@ pub enum Command {
         address: SocketAddr,
         labels: BTreeMap<String, String>,
         daemon_version: String,
+        #[serde(default = "Format::first")]
+        reads: Format,
     },
     /// A node asks for a new certificate; a voter, who can open the CA's key, answers.
     RequestCertificate { node: NodeId, request: Vec<u8> },
@@ -66,6 +69,8 @@ pub enum Command {
     RemoveNode { node: NodeId },
     /// The CA's key, sealed for one more voter.
     SealAuthorityKey { node: NodeId, sealed: Vec<u8> },
+    /// From now on everybody writes this format, and older daemons are not coming back.
+    RaiseFormat { to: Format },
     /// A person gets a client certificate.
     AddOperator { operator: OperatorRecord },
     /// A person's certificate is revoked.
@@ -104,6 +109,10 @@ pub enum Command {
     Observe { node: NodeId, app: AppName, observation: Observation, healthy: Option<bool> },
     /// A node without contact took itself back.
     ReportOrphan { node: NodeId, app: AppName, rollout: RolloutId, outcome: OrphanOutcome },
+
+    /// Stands for whatever the next version of relupd brings: a person's remark, among the events.
+    #[cfg(feature = "next-format")]
+    Remark { text: String },
 }
 
 /// A node that comes in.
@@ -125,6 +134,9 @@ pub struct Admission {
     pub certificate: Certificate,
     /// The version of its daemon.
     pub daemon_version: String,
+    /// Up to which format its daemon reads.
+    #[serde(default = "Format::first")]
+    pub reads: Format,
 }
 
 /// What the reconciler decides on a rollout.

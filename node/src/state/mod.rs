@@ -14,9 +14,11 @@ pub mod provenance;
 pub mod rejection;
 pub mod release;
 pub mod rollout;
+mod since;
 pub mod snapshot;
 pub mod text;
 
+use crate::format::Format;
 use crate::identity::token::TokenRecord;
 use crate::ids::{
     AppName, ClusterId, CommandId, Digest, NodeId, PlanId, ReleaseName, ReleaseVersion, RolloutId, TokenId,
@@ -42,6 +44,8 @@ pub type Outcome = Result<Applied, Rejection>;
 pub struct ClusterState {
     /// Which cluster.
     pub cluster: ClusterId,
+    /// What everybody writes, because everybody reads it.
+    pub format: Format,
     /// How certificates are made and refused.
     pub authority: Authority,
     /// Nodes, present and removed.
@@ -142,6 +146,7 @@ impl ClusterState {
     pub fn awaited(cluster: ClusterId) -> Self {
         Self {
             cluster,
+            format: Format::FIRST,
             authority: Authority {
                 certificate: String::new(),
                 sealed_keys: BTreeMap::new(),

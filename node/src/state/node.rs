@@ -1,5 +1,6 @@
 //! The nodes of the cluster, its operators, and what lets them in.
 
+use crate::format::Format;
 pub use crate::identity::Role;
 use crate::ids::{Digest, NodeId, RaftId};
 use jiff::Timestamp;
@@ -33,6 +34,9 @@ pub struct NodeRecord {
     pub renewed: Option<Vec<u8>>,
     /// The version of its daemon.
     pub daemon_version: String,
+    /// Up to which format its daemon reads.
+    #[serde(default = "Format::first")]
+    pub reads: Format,
     /// When it was admitted.
     pub joined_at: Timestamp,
     /// Whether it still belongs to the cluster.

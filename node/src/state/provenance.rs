@@ -78,9 +78,12 @@ impl Command {
                 Source::AnyDaemon
             }
             Self::Decide { .. } => Source::Reconciler,
+            #[cfg(feature = "next-format")]
+            Self::Remark { .. } => Source::Person,
             Self::SavePlan { .. } | Self::StartRollout { .. } => Source::PersonOrReconciler,
             Self::IssueToken { .. }
             | Self::RemoveNode { .. }
+            | Self::RaiseFormat { .. }
             | Self::AddOperator { .. }
             | Self::RevokeOperator { .. }
             | Self::RegisterRelease { .. }

@@ -2,6 +2,7 @@
 //! where they are shown: outcomes are part of the replicated state, and must be equal on daemons of
 //! different versions (S8), so they hold values and no prose.
 
+use crate::format::Format;
 use crate::ids::{
     AppName, Digest, Generation, NodeId, PlanId, ReleaseName, ReleaseVersion, RolloutId, TokenId,
 };
@@ -101,9 +102,22 @@ pub enum Rejection {
     /// The node has been given a newer order, or none any more.
     #[error("node {node} reports on order {reported}, which is not its newest")]
     StaleGeneration { node: NodeId, reported: Generation, newest: Option<Generation> },
-    /// A daemon of another version proposed something this one does not know.
-    #[error("log format {found} is newer than this daemon's {known}; upgrade relupd on every node")]
-    UnknownFormat { found: u16, known: u16 },
+    /// The command is newer than what everybody reads.
+    #[error(
+        "this needs format {needs}, and the cluster writes {format}; upgrade relupd on every node, then `relupctl cluster raise-format`"
+    )]
+    FormatNotRaised { needs: Format, format: Format },
+    /// Somebody could not read it.
+    #[error("node {} cannot read format {to}; upgrade relupd there first, or remove the node", list(nodes))]
+    NotEverybodyReads { to: Format, nodes: Vec<NodeId> },
+    /// It is not newer than what is written already.
+    #[error("the cluster writes format {format} already; there is nothing to raise")]
+    FormatRaised { format: Format },
+    /// The daemon is too old for this cluster.
+    #[error(
+        "node {node} reads format {reads}, and the cluster writes {format}; install the newer relupd there"
+    )]
+    DaemonTooOld { node: NodeId, reads: Format, format: Format },
 }
 
 fn list(nodes: &[NodeId]) -> String {

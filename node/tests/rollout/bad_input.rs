@@ -1,5 +1,6 @@
 use super::world::{World, app, node, release, spec, version};
 use relupd::driver::{Condition, Observation, Running};
+use relupd::format::Format;
 use relupd::ids::BootNonce;
 use relupd::state::ClusterState;
 use relupd::state::app::Order;
@@ -197,7 +198,7 @@ fn a_snapshot_reads_back_as_the_same_state() {
     let mut world = World::settled(3, spec());
     let rollout = world.start("0.2.0");
     world.run_until(rollout, |rollout| !rollout.in_flight().is_empty());
-    let read = ClusterState::decode(&world.state.encode()).unwrap();
+    let read = ClusterState::decode(&world.state.encode(), Format::NEWEST).unwrap();
     assert_eq!(read, world.state);
     assert_eq!(read.digest(), world.state.digest());
 }
@@ -207,7 +208,7 @@ fn a_snapshot_of_a_newer_daemon_is_refused() {
     let world = World::settled(1, spec());
     let mut bytes = world.state.encode();
     bytes[1] = 9;
-    let error = ClusterState::decode(&bytes).unwrap_err().to_string();
+    let error = ClusterState::decode(&bytes, Format::NEWEST).unwrap_err().to_string();
     assert!(error.contains("format 9"), "{error}");
 }
 
@@ -225,4 +226,38 @@ fn a_used_token_admits_only_the_same_host_with_the_same_key_again() {
     let fresh = world.issue_token(3);
     let taken_over = world.apply(Command::AdmitNode { token: fresh, node: again });
     assert!(matches!(taken_over, Err(Rejection::Token { .. })), "an id is never given twice");
+}
+
+#[test]
+fn a_format_is_raised_once_everybody_reads_it_and_keeps_out_who_does_not() {
+    let newer = Format(Format::FIRST.0 + 1);
+    let mut world = World::settled(3, spec());
+    let describe = |world: &World, number: u64, reads: Format| {
+        let record = world.state.present(node(number)).unwrap();
+        Command::DescribeNode {
+            node: record.id,
+            address: record.address,
+            labels: record.labels.clone(),
+            daemon_version: "0.2.0".to_owned(),
+            reads,
+        }
+    };
+    for number in 1..=2 {
+        world.apply(describe(&world, number, newer)).unwrap();
+    }
+    assert_eq!(world.state.next_format(), None);
+    let early = world.apply(Command::RaiseFormat { to: newer });
+    assert_eq!(early, Err(Rejection::NotEverybodyReads { to: newer, nodes: vec![node(3)] }));
+    world.apply(describe(&world, 3, newer)).unwrap();
+    assert_eq!(world.state.next_format(), Some(newer));
+    world.apply(Command::RaiseFormat { to: newer }).unwrap();
+    assert!(matches!(
+        world.apply(Command::RaiseFormat { to: newer }),
+        Err(Rejection::FormatRaised { format }) if format == newer
+    ));
+    let older = world.apply(describe(&world, 2, Format::FIRST));
+    assert!(matches!(older, Err(Rejection::DaemonTooOld { .. })), "{older:?}");
+    // What is written from now on, an older daemon does not mistake for something else.
+    let error = ClusterState::decode(&world.state.encode(), Format::FIRST).unwrap_err().to_string();
+    assert!(error.contains("install the newer relupd"), "{error}");
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use relupd::driver::{Condition, Method, Observation, Running};
+use relupd::format::Format;
 use relupd::ids::{AppName, BootNonce, CommandId, Digest, NodeId, PlanId, RaftId, ReleaseVersion, RolloutId};
 use relupd::rollout::view::View;
 use relupd::rollout::{catch_up, plan, step};
@@ -64,6 +65,7 @@ pub fn admission(number: u64) -> Admission {
         sealing_key: vec![],
         certificate: certificate(number),
         daemon_version: "0.1.0".to_owned(),
+        reads: Format::FIRST,
     }
 }
 
@@ -136,6 +138,7 @@ impl World {
             renewal: None,
             renewed: None,
             daemon_version: first.daemon_version,
+            reads: first.reads,
             joined_at: Timestamp::UNIX_EPOCH,
             membership: Membership::Present,
         };

@@ -26,6 +26,7 @@ use relupd::consensus::stepped::Stepped;
 use relupd::consensus::voters::VoterSettings;
 use relupd::consensus::{Options, Storage};
 use relupd::daemon::contact;
+use relupd::format::Format;
 use relupd::ids::{AppName, ClusterId, CommandId, NodeId, RaftId};
 use relupd::state::command::{Actor, Command};
 use relupd::state::{ClusterState, Outcome};
@@ -117,6 +118,7 @@ impl Daemon {
     pub fn start(
         me: NodeId,
         place: usize,
+        reads: Format,
         setting: Setting,
         disk: SimulatedDisk,
         random: Random,
@@ -128,7 +130,7 @@ impl Daemon {
             Storage::open_on(Box::new(disk.clone()), setting.cluster, me).map_err(|error| died(&error))?;
         let (records_in, records) = channel();
         let machine =
-            Recorded::new(ClusterState::awaited(setting.cluster), setting.shared.clone(), records_in);
+            Recorded::new(ClusterState::awaited(setting.cluster), reads, setting.shared.clone(), records_in);
         let (messages, outbox) = channel();
         let stamp = disk.clone();
         let send = Box::new(move |message| {

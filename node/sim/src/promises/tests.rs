@@ -6,6 +6,7 @@ use crate::host::{Cause, Change, OperationId, ProcessTruth, VmTruth, What};
 use relupd::agent::decide::{Action, Authority};
 use relupd::agent::ledger::{Ladder, LedgerEntry, Trial, TrialProgress};
 use relupd::driver::{Condition, Method, Observation, Rung, Running, Transition};
+use relupd::format::Format;
 use relupd::ids::{
     BootNonce, ClusterId, CommandId, Digest, Generation, PlanId, RaftId, ReleaseVersion, RolloutId,
 };
@@ -110,6 +111,7 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
         renewal: None,
         renewed: None,
         daemon_version: String::new(),
+        reads: Format::FIRST,
         joined_at: Default::default(),
         membership: Membership::Present,
     };

@@ -209,6 +209,8 @@ names! {
         Command::Abort { .. } => "abort",
         Command::LiftQuarantine { .. } => "lift quarantine",
         Command::RepairNode { .. } => "repair node",
+        Command::RaiseFormat { .. } => "raise format",
+        Command::Remark { .. } => "remark",
         Command::Decide { .. } => "decide",
         Command::Report { .. } => "report",
         Command::Observe { .. } => "observe",

@@ -5,6 +5,7 @@ use super::context::{FakeContext, Shared};
 use super::data::{app, node, release, version};
 use crate::agent;
 use crate::driver::fake::{FakeHost, Step as FakeStep};
+use crate::format::Format;
 use crate::identity::token::TokenRecord;
 use crate::ids::{ClusterId, Digest, NodeId, RaftId, RolloutId, TokenId};
 use crate::rollout::view::View;
@@ -266,6 +267,7 @@ fn genesis() -> ClusterState {
         sealing_key: first.sealing_key,
         certificates: vec![first.certificate],
         daemon_version: first.daemon_version,
+        reads: first.reads,
         joined_at: Timestamp::UNIX_EPOCH,
         renewal: None,
         renewed: None,
@@ -289,5 +291,6 @@ fn admission(number: u64) -> Admission {
         sealing_key: vec![],
         certificate: Certificate { serial: format!("{number:02x}"), not_after: Timestamp::MAX },
         daemon_version: "0.1.0".to_owned(),
+        reads: Format::FIRST,
     }
 }

@@ -102,6 +102,18 @@ impl v1::cluster_service_server::ClusterService for Cluster {
         self.0.propose(actor, Command::RemoveNode { node: node.id }).await?;
         Ok(Response::new(v1::RemoveNodeResponse { node_id: node.id.to_string(), name: node.name.clone() }))
     }
+
+    async fn raise_format(
+        &self,
+        request: Request<v1::RaiseFormatRequest>,
+    ) -> Result<Response<v1::RaiseFormatResponse>, Status> {
+        let actor = self.0.admit(&request, Role::Admin)?;
+        let state = self.0.fresh_state().await?;
+        // With nothing to raise, the state says so itself.
+        let to = state.next_format().unwrap_or(state.format);
+        self.0.propose(actor, Command::RaiseFormat { to }).await?;
+        Ok(Response::new(v1::RaiseFormatResponse { format: to.0.into() }))
+    }
 }
 
 impl Cluster {

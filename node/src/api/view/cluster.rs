@@ -85,6 +85,12 @@ fn notes(snapshot: &Snapshot<'_>, state: &ClusterState) -> Vec<String> {
     if !silent.is_empty() {
         notes.push(format!("silent: {}", silent.join(", ")));
     }
+    if let Some(next) = state.next_format() {
+        notes.push(format!(
+            "every daemon reads format {next}, {} is written; when no way back to the relupd of before is wanted: relupctl cluster raise-format",
+            state.format
+        ));
+    }
     notes
 }
 

@@ -1,6 +1,7 @@
 //! Nodes, tokens, certificates, operators.
 
 use super::{About, Context, DONE};
+use crate::format::Format;
 use crate::identity::token::TokenRecord;
 use crate::ids::{NodeId, RaftId, TokenId};
 use crate::state::command::{Admission, Applied};
@@ -49,6 +50,7 @@ impl ClusterState {
         if self.present_nodes().any(|present| present.name == node.name) {
             return Err(Rejection::NodeNameTaken { name: node.name.clone() });
         }
+        self.refuse_older(node.id, node.reads)?;
         let raft_id = RaftId(self.next.raft_id);
         self.next.raft_id += 1;
         if let Some(record) = self.authority.tokens.get_mut(&token) {
@@ -66,6 +68,7 @@ impl ClusterState {
             renewal: None,
             renewed: None,
             daemon_version: node.daemon_version.clone(),
+            reads: node.reads,
             joined_at: context.at,
             membership: Membership::Present,
         };
@@ -91,12 +94,15 @@ impl ClusterState {
         address: SocketAddr,
         labels: &BTreeMap<String, String>,
         daemon_version: &str,
+        reads: Format,
     ) -> Outcome {
         self.present(node)?;
+        self.refuse_older(node, reads)?;
         if let Some(record) = self.nodes.get_mut(&node) {
             record.address = address;
             record.labels = labels.clone();
             daemon_version.clone_into(&mut record.daemon_version);
+            record.reads = reads;
         }
         self.place_apps();
         DONE

@@ -4,6 +4,7 @@
 mod apps;
 mod cluster;
 mod decisions;
+mod format;
 mod operators;
 mod reports;
 
@@ -39,7 +40,10 @@ impl ClusterState {
         if let Some((_, outcome)) = self.recent.iter().rev().find(|(id, _)| *id == entry.id) {
             return outcome.clone();
         }
-        let outcome = self.handle(entry);
+        let outcome = match self.refuse_newer(&entry.command) {
+            Ok(()) => self.handle(entry),
+            Err(rejection) => Err(rejection),
+        };
         self.recent.push_back((entry.id, outcome.clone()));
         if self.recent.len() > RECENT {
             self.recent.pop_front();
@@ -52,8 +56,8 @@ impl ClusterState {
         match &entry.command {
             Command::IssueToken { token } => self.issue_token(context, token),
             Command::AdmitNode { token, node } => self.admit_node(context, *token, node),
-            Command::DescribeNode { node, address, labels, daemon_version } => {
-                self.describe_node(*node, *address, labels, daemon_version)
+            Command::DescribeNode { node, address, labels, daemon_version, reads } => {
+                self.describe_node(*node, *address, labels, daemon_version, *reads)
             }
             Command::RequestCertificate { node, request } => self.request_certificate(*node, request),
             Command::RenewCertificate { node, certificate, der } => {
@@ -61,6 +65,7 @@ impl ClusterState {
             }
             Command::RemoveNode { node } => self.remove_node(context, *node),
             Command::SealAuthorityKey { node, sealed } => self.seal_authority_key(*node, sealed),
+            Command::RaiseFormat { to } => self.raise_format(context, *to),
             Command::AddOperator { operator } => self.add_operator(context, operator),
             Command::RevokeOperator { name } => self.revoke_operator(context, name),
             Command::RegisterRelease { release } => self.register_release(context, release),
@@ -87,6 +92,11 @@ impl ClusterState {
             }
             Command::ReportOrphan { node, app, rollout, outcome } => {
                 self.report_orphan(context, *node, app, *rollout, outcome)
+            }
+            #[cfg(feature = "next-format")]
+            Command::Remark { text } => {
+                self.note(context, About::CLUSTER, text.clone());
+                DONE
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::verify::ByDigest;
 use super::{Admitted, JOIN_TIMEOUT, JoinRequest, MESSAGE_LIMIT, wire};
+use crate::format::Format;
 use crate::identity::{Candidate, InvalidMembership, JoinToken, KeyError, NodeIdentity, certificate_digest};
 use crate::transport::bind::{BindError, Binding};
 use crate::transport::endpoint::{client_config, endpoint};
@@ -31,6 +32,8 @@ pub struct Applicant {
     pub labels: BTreeMap<String, String>,
     /// Of its relupd.
     pub software_version: String,
+    /// Up to which format of log and snapshots it reads.
+    pub reads: Format,
 }
 
 /// The host did not join; it is as it was before.
@@ -89,6 +92,7 @@ pub async fn join(
         signing_request: candidate.key.signing_request()?,
         sealing_key: candidate.sealing.public(),
         software_version: applicant.software_version.clone(),
+        reads: applicant.reads,
     };
     // The daemon's own port may not be bound yet, or be bound already: any port will do to ask.
     let binding = Binding { address: SocketAddr::new(binding.address.ip(), 0), ..binding.clone() };

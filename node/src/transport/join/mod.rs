@@ -9,6 +9,7 @@ mod wire;
 pub use client::{Applicant, JoinFailure, join};
 pub(super) use server::serve;
 
+use crate::format::Format;
 use crate::identity::{PresentedToken, SealingPublic, TokenError};
 use crate::ids::{ClusterId, NodeId, RaftId};
 use async_trait::async_trait;
@@ -41,6 +42,8 @@ pub struct JoinRequest {
     pub sealing_key: SealingPublic,
     /// Of its relupd.
     pub software_version: String,
+    /// Up to which format of log and snapshots it reads.
+    pub reads: Format,
 }
 
 /// What a host gets when it is admitted.

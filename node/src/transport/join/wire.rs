@@ -1,6 +1,7 @@
 //! Between the messages on the wire and the types of this module; parsed once, completely.
 
 use super::{Admitted, JoinError, JoinRequest, KnownPeer};
+use crate::format::Format;
 use crate::identity::{PresentedToken, SealingPublic, TokenError, TokenSecret};
 use crate::ids::RaftId;
 use relupd_proto::peer::v1 as wire;
@@ -20,6 +21,7 @@ pub(super) fn encode_request(request: JoinRequest) -> wire::JoinRequest {
         labels: request.labels.into_iter().collect(),
         software_version: request.software_version,
         cluster_id: request.token.cluster.to_string(),
+        reads: request.reads.0.into(),
     }
 }
 
@@ -39,6 +41,7 @@ pub(super) fn decode_request(request: wire::JoinRequest) -> Result<JoinRequest, 
         sealing_key: SealingPublic::from_slice(&request.sealing_key)
             .map_err(|error| JoinError::BadRequest(error.to_string()))?,
         software_version: request.software_version,
+        reads: Format(u16::try_from(request.reads).map_err(|_| malformed("format"))?),
     })
 }
 

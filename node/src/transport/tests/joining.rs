@@ -1,4 +1,5 @@
 use super::*;
+use crate::format::Format;
 use crate::identity::{JoinToken, TokenRecord, TokenSecret, check_token};
 use crate::ids::{RaftId, TokenId};
 use crate::transport::join::{
@@ -72,6 +73,7 @@ fn applicant() -> Applicant {
         address: "127.0.0.2:7400".parse().unwrap(),
         labels: [("rack".to_owned(), "r1".to_owned())].into(),
         software_version: "0.1.0".to_owned(),
+        reads: Format::FIRST,
     }
 }
 
