@@ -174,20 +174,29 @@ async fn torn_pointers_are_seen_and_written_again() {
     let host = Host::running("0.1.0").await;
     host.place("0.2.0").await;
     for (file, content) in [
+        ("../run/shop/trial", "13.1.5 0.2.0\n"),
         ("releases/start_erl.data", ""),
         ("releases/start_erl.data", "13.1.5 0.2.0"),
         ("releases/RELEASES", ""),
         ("bin/shop", "REL_VSN=\"0.2.0\"\n"),
     ] {
         let path = host.root().join(file);
-        let sound = std::fs::read(&path).unwrap();
+        let sound = std::fs::read(&path).ok();
         std::fs::write(&path, content).unwrap();
         let condition = host.driver.observe().await.unwrap().condition;
         assert!(matches!(condition, Condition::TornPointers { .. }), "{file}: {condition:?}");
         host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
         assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean, "{file}");
-        assert_eq!(std::fs::read(&path).unwrap(), sound, "{file}");
+        assert_eq!(std::fs::read(&path).ok(), sound, "{file}");
     }
+    // What a first commit writes last.
+    let script = host.root().join("bin/shop");
+    std::fs::remove_file(&script).unwrap();
+    let condition = host.driver.observe().await.unwrap().condition;
+    assert!(matches!(condition, Condition::TornPointers { .. }), "{condition:?}");
+    host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Clean);
+    assert!(script.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,6 +318,30 @@ async fn mixed_code_is_found_and_cured_by_a_restart() {
     let observed = host.driver.observe().await.unwrap();
     assert_eq!((observed.condition, observed.permanent), (Condition::Clean, Some(vsn("0.1.0"))));
     assert_eq!(host.info()["version"], "0.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_believes_another_version_is_told_the_truth_under_the_running_vm() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    // The handler reads its book when it starts: here that of a host on which 0.2.0 is permanent.
+    let book = host.root().join("releases/RELEASES");
+    let sound = std::fs::read_to_string(&book).unwrap();
+    let lie = sound.replace("permanent}", "old}").replace("unpacked}", "permanent}");
+    assert_eq!(lie.matches("permanent}").count(), 1, "{sound}");
+    host.driver.stop().await.unwrap();
+    std::fs::write(&book, lie).unwrap();
+    host.driver.start().await.unwrap();
+    std::fs::write(&book, &sound).unwrap();
+    let boot = host.info()["boot"].clone();
+    let observed = host.driver.observe().await.unwrap();
+    assert!(matches!(observed.condition, Condition::HandlerLies { .. }), "{observed:?}");
+
+    host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.1.0")), Condition::Clean));
+    assert_eq!((host.info()["version"].as_str(), &host.info()["boot"]), (Some("0.1.0"), &boot));
+    assert_eq!(std::fs::read_to_string(&book).unwrap(), sound);
 }
 
 #[tokio::test(flavor = "multi_thread")]

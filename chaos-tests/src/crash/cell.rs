@@ -39,8 +39,8 @@ pub enum Verdict {
     },
     /// It says what it needs, and which command to run.
     NeedsOperator {
-        /// Its reason.
-        reason: String,
+        /// What `rollout show` says.
+        shown: String,
     },
     /// Anything else.
     Wrong {

@@ -3,6 +3,7 @@
 //! journal and all. Where nothing can be mounted, that takes root, it is a plain directory without cuts.
 
 use anyhow::{Context as _, bail};
+use rustix::fs::FallocateFlags;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,10 @@ const SIZE: &str = "768M";
 /// Holds nothing back that was not asked for, and helps nobody who forgot to ask.
 const OPTIONS: &str = "loop,noatime,commit=60,noauto_da_alloc";
 
+/// What the disk is filled with.
+const LARGEST_PIECE: u64 = 1 << 29;
+const SMALLEST_PIECE: u64 = 1 << 12;
+
 /// So often, and so far apart, it is tried to unmount what has just been used.
 const UNMOUNT_TRIES: u32 = 500;
 const UNMOUNT_PAUSE: Duration = Duration::from_millis(10);
@@ -25,7 +30,8 @@ pub fn unmount(node: &Path) -> anyhow::Result<()> {
     let at = node.join("n1");
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mounted = mounts.lines().any(|line| line.split(' ').nth(1) == at.to_str());
-    if mounted { run("umount", ["--lazy".as_ref(), at.as_os_str()]) } else { Ok(()) }
+    let arguments = ["--recursive", "--lazy"].map(OsStr::new).into_iter().chain([at.as_os_str()]);
+    if mounted { run("umount", arguments) } else { Ok(()) }
 }
 
 /// Where a node keeps everything, and copies of how it was.
@@ -50,8 +56,8 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Whether its power can be cut.
-    pub(super) const fn can_lose_power(&self) -> bool {
+    /// Whether it is a file system of its own, which can be cut off, filled and protected.
+    pub(super) const fn is_mounted(&self) -> bool {
         self.images
     }
 
@@ -102,6 +108,40 @@ impl Disk {
         self.restore("cut")
     }
 
+    /// Takes all of its space.
+    pub(super) fn fill(&self) -> anyhow::Result<()> {
+        let ballast = fs::File::create(self.ballast())?;
+        let (mut taken, mut piece) = (0, LARGEST_PIECE);
+        while piece >= SMALLEST_PIECE {
+            match rustix::fs::fallocate(&ballast, FallocateFlags::empty(), taken, piece) {
+                Ok(()) => taken += piece,
+                Err(rustix::io::Errno::NOSPC) => piece /= 2,
+                Err(error) => return Err(error).context("cannot fill the disk"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives its space back.
+    pub(super) fn empty(&self) -> anyhow::Result<()> {
+        Ok(fs::remove_file(self.ballast())?)
+    }
+
+    /// Mounts a directory of it over itself, so that nothing can be written there.
+    pub(super) fn protect(&self, directory: &Path) -> anyhow::Result<()> {
+        run("mount", ["--bind".as_ref(), directory.as_os_str(), directory.as_os_str()])?;
+        run("mount", ["-o".as_ref(), "remount,bind,ro".as_ref(), directory.as_os_str()])
+    }
+
+    /// Lets it be written again. The mount stays: who was started meanwhile may be there.
+    pub(super) fn unprotect(&self, directory: &Path) -> anyhow::Result<()> {
+        run("mount", ["-o".as_ref(), "remount,bind,rw".as_ref(), directory.as_os_str()])
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.at.join("ballast")
+    }
+
     fn image(&self) -> PathBuf {
         self.shelf.path().join("image")
     }
@@ -114,7 +154,7 @@ impl Disk {
         // What was killed may take a moment until its files are closed.
         let mut tries = UNMOUNT_TRIES;
         loop {
-            match run("umount", [self.at.as_os_str()]) {
+            match run("umount", ["--recursive".as_ref(), self.at.as_os_str()]) {
                 Err(_) if tries > 0 => tries -= 1,
                 ended => return ended,
             }
@@ -127,7 +167,10 @@ impl Drop for Disk {
     fn drop(&mut self) {
         if self.images {
             // Lazily: a VM may take a moment to be gone.
-            let _gone = run("umount", ["--lazy".as_ref(), self.at.as_os_str()]);
+            let _gone = run(
+                "umount",
+                ["--recursive", "--lazy"].map(OsStr::new).into_iter().chain([self.at.as_os_str()]),
+            );
         }
     }
 }

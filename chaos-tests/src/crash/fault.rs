@@ -20,9 +20,13 @@ pub enum Fault {
     NoPermission,
     /// Nothing can be written any more.
     ReadOnly,
+    /// The file system itself is full, for everybody.
+    FullFileSystem,
+    /// The release root itself is mounted read-only.
+    ReadOnlyRoot,
     /// The VM has answered, but its answer is lost with the connection.
     LostReply,
-    /// The VM stands still until somebody ends it.
+    /// The VM stands still until the rollout is over or somebody kills it.
     Hang,
 }
 
@@ -32,7 +36,7 @@ const EROFS: i32 = 30;
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::KillDaemon,
         Self::KillVm,
         Self::KillBoth,
@@ -40,6 +44,8 @@ impl Fault {
         Self::DiskFull,
         Self::NoPermission,
         Self::ReadOnly,
+        Self::FullFileSystem,
+        Self::ReadOnlyRoot,
         Self::LostReply,
         Self::Hang,
     ];
@@ -55,6 +61,8 @@ impl Fault {
             Self::DiskFull => "disk-full",
             Self::NoPermission => "no-permission",
             Self::ReadOnly => "read-only",
+            Self::FullFileSystem => "full-file-system",
+            Self::ReadOnlyRoot => "read-only-root",
             Self::LostReply => "lost-reply",
             Self::Hang => "hang",
         }
@@ -63,7 +71,13 @@ impl Fault {
     /// What the daemon is to do at the point.
     pub(super) const fn action(self) -> Action {
         match self {
-            Self::KillDaemon | Self::KillVm | Self::KillBoth | Self::PowerCut | Self::Hang => Action::Hold,
+            Self::KillDaemon
+            | Self::KillVm
+            | Self::KillBoth
+            | Self::PowerCut
+            | Self::FullFileSystem
+            | Self::ReadOnlyRoot
+            | Self::Hang => Action::Hold,
             Self::DiskFull => Action::Fail { errno: ENOSPC, whom: Whom::Growing },
             Self::NoPermission => Action::Fail { errno: EACCES, whom: Whom::Same },
             Self::ReadOnly => Action::Fail { errno: EROFS, whom: Whom::All },
@@ -74,6 +88,11 @@ impl Fault {
     /// Whether it is over only with the daemon's next start.
     pub(super) const fn ends_daemon(self) -> bool {
         matches!(self, Self::KillDaemon | Self::KillBoth | Self::PowerCut)
+    }
+
+    /// Whether a file system of the node's own is needed for it.
+    pub(super) const fn needs_mount(self) -> bool {
+        matches!(self, Self::PowerCut | Self::FullFileSystem | Self::ReadOnlyRoot)
     }
 
     /// Whether without a VM there is nothing to break, or nothing that another fault does not break as well.
@@ -90,6 +109,8 @@ impl Fault {
         match self {
             Self::KillDaemon | Self::KillVm | Self::KillBoth | Self::PowerCut => operation != "lose",
             Self::DiskFull | Self::NoPermission | Self::ReadOnly => on_disk,
+            // The others of its kind are tried everywhere; these show that they tell the truth.
+            Self::FullFileSystem | Self::ReadOnlyRoot => ["create", "move", "remove"].contains(&operation),
             Self::LostReply => operation == "lose",
             // It takes as long as the timeouts do: only where a VM is waited for.
             Self::Hang => operation == "ask",

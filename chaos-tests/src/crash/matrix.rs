@@ -50,7 +50,7 @@ impl Matrix {
     /// Whether this machine lets the fault be made.
     #[must_use]
     pub const fn can(&self, fault: Fault) -> bool {
-        !matches!(fault, Fault::PowerCut) || self.stand.can_lose_power()
+        !fault.needs_mount() || self.stand.is_mounted()
     }
 
     /// Plays every selected cell.
@@ -83,7 +83,7 @@ impl Matrix {
             Ok(ended) => ended,
             Err(error) => (Verdict::Wrong { why: format!("{error:#}") }, Duration::ZERO),
         };
-        if matches!(verdict, Verdict::Wrong { .. }) {
+        if matches!(verdict, Verdict::Wrong { .. } | Verdict::NeedsOperator { .. }) {
             self.keep_log(cell);
         }
         Outcome { cell: cell.to_string(), verdict, recovery, hang: cell.fault == Fault::Hang }
@@ -92,7 +92,7 @@ impl Matrix {
     fn keep_log(&self, cell: &Cell) {
         let name: String =
             cell.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let kept = self.directory.join("wrong");
+        let kept = self.directory.join("logs");
         let copied = fs::create_dir_all(&kept)
             .and_then(|()| fs::copy(self.stand.log(), kept.join(name).with_extension("log")));
         if let Err(error) = copied {
@@ -165,8 +165,13 @@ impl Matrix {
                 report.push(Figure::seconds(name, value, bound));
             }
         }
-        if !self.stand.can_lose_power() {
-            report.note("no file system can be mounted here, that takes root: power cuts were left out");
+        if !self.stand.is_mounted() {
+            let left_out = Fault::ALL.iter().filter(|fault| fault.needs_mount()).map(|fault| fault.name());
+            let left_out: Vec<_> = left_out.collect();
+            report.note(format!(
+                "no file system can be mounted here, that takes root; left out: {}",
+                left_out.join(", ")
+            ));
         }
         for outcome in &self.outcomes {
             if let Verdict::Wrong { why } = &outcome.verdict {

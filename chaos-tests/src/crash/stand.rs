@@ -30,8 +30,8 @@ const REACH: Duration = Duration::from_secs(60);
 /// Until a node has settled after a fault.
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// The same where a VM stands still: every timeout on the way may have to run out.
-const SETTLE_AFTER_HANG: Duration = Duration::from_secs(300);
+/// How long a VM stands still, at most: every timeout on the way may have to run out.
+const HANG: Duration = Duration::from_secs(600);
 
 /// How long the disk fails, at most.
 const DISK_TROUBLE: Duration = Duration::from_millis(1500);
@@ -108,9 +108,9 @@ impl Stand {
         Ok(())
     }
 
-    /// Whether power cuts can be made here.
-    pub(super) const fn can_lose_power(&self) -> bool {
-        self.disk.can_lose_power()
+    /// Whether the node has a file system of its own.
+    pub(super) const fn is_mounted(&self) -> bool {
+        self.disk.is_mounted()
     }
 
     /// What the daemon has written since the last beginning.
@@ -145,8 +145,7 @@ impl Stand {
             return Ok((Verdict::NotReached { why }, Duration::ZERO));
         }
         let over = monotonic();
-        let patience = if cell.fault == Fault::Hang { SETTLE_AFTER_HANG } else { SETTLE };
-        let verdict = self.settle(&cell.transition, &id, patience).await;
+        let verdict = self.settle(&cell.transition, &id, SETTLE).await;
         let recovery = monotonic().since(over);
         let verdict = match verdict {
             Verdict::Ok { on, phase } if !cell.fault.ends_daemon() => {
@@ -229,12 +228,39 @@ impl Stand {
             }
             Fault::PowerCut => self.cut_power(&vms).await?,
             Fault::DiskFull | Fault::NoPermission | Fault::ReadOnly => self.trouble(id).await?,
+            Fault::FullFileSystem => {
+                self.disk.fill()?;
+                self.points.disarm()?;
+                self.trouble(id).await?;
+                self.disk.empty()?;
+            }
+            Fault::ReadOnlyRoot => {
+                let root = self.roots();
+                self.disk.protect(&root)?;
+                self.points.disarm()?;
+                self.trouble(id).await?;
+                self.disk.unprotect(&root)?;
+            }
             Fault::LostReply => {}
-            Fault::Hang => vms.iter().for_each(|vm| vm.signal(Signal::STOP, false)),
+            Fault::Hang => self.hang(&vms, id).await?,
         }
         self.points.disarm()?;
         self.cluster.ensure_daemon(0)?;
         Ok(Ok(()))
+    }
+
+    /// The VM stands still for as long as the rollout is on its way, unless it is killed for that.
+    async fn hang(&mut self, vms: &[Identity], id: &str) -> anyhow::Result<()> {
+        vms.iter().for_each(|vm| vm.signal(Signal::STOP, false));
+        self.points.disarm()?;
+        let ctl = self.ctl();
+        wait::until("the rollout ends, or the VM is killed", HANG, async || {
+            let killed = vms.iter().all(|vm| !vm.is_alive());
+            Ok((killed || is_over(&ctl.rollout(id).await?)).then_some(()))
+        })
+        .await?;
+        vms.iter().for_each(|vm| vm.signal(Signal::CONT, false));
+        Ok(())
     }
 
     async fn cut_power(&mut self, vms: &[Identity]) -> anyhow::Result<()> {
@@ -299,10 +325,9 @@ impl Stand {
 
     async fn needs_operator(&self, ctl: &Ctl, rollout: &Rollout) -> anyhow::Result<Verdict> {
         let shown = ctl.try_run(&["rollout", "show", &rollout.summary.id]).await?.stdout;
-        let reason = rollout.summary.reason.clone();
-        let complete = !reason.is_empty() && shown.contains("relupctl ");
+        let complete = !rollout.summary.reason.is_empty() && shown.contains("relupctl ");
         Ok(if complete {
-            Verdict::NeedsOperator { reason }
+            Verdict::NeedsOperator { shown }
         } else {
             Verdict::Wrong { why: format!("it needs an operator and does not say which command: {shown}") }
         })

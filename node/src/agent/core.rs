@@ -229,6 +229,7 @@ impl Core {
     /// An effect was had, or cut off: nothing that was seen before holds any more.
     pub fn acted(&mut self) {
         self.observation = None;
+        self.memory.blind = 0;
     }
 
     /// Whether what is being carried out is not to go on: a newer order waits here, or the turn that it was

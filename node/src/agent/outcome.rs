@@ -298,3 +298,50 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::ledger::{Ladder, LedgerEntry, WayBack};
+    use crate::agent::tests::data::{node, spec, version};
+    use crate::driver::{Liveness, Method, Transition};
+    use crate::ids::Generation;
+
+    #[test]
+    fn a_rung_that_this_host_refused_is_taken_again_for_a_while_and_one_that_failed_is_not() {
+        let now = Monotonic::default();
+        let ladder = Ladder { begun: Some(Rung::Restart), ..Ladder::default() };
+        let by = Authority::Order(Generation(3));
+        let transition = Transition {
+            from: Some(version("0.1.0")),
+            to: version("0.2.0"),
+            method: Method::Restart,
+            operation: "restart".to_owned(),
+        };
+        let action = Action::RollBack { transition, rung: Rung::Restart, ladder: ladder.clone(), by };
+        let full = || DriverError::Io {
+            what: "restart back",
+            path: "/opt/shop".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        let core = || {
+            let way_back = Some(WayBack { generation: Generation(3), ladder: ladder.clone() });
+            let entry = LedgerEntry { way_back, ..LedgerEntry::default() };
+            Core::new(node(1), spec(), "boot".to_owned(), entry, Liveness::Unknown, now)
+        };
+        let tried = |core: &Core| core.ledger().way_back.as_ref().unwrap().ladder.tried.len();
+
+        let mut refused = core();
+        for _ in 0..RUNG_ATTEMPTS {
+            assert_eq!(refused.take_in(&action, Ended::Done(Err(full())), now, now), Follow::NOTHING);
+            assert_eq!(tried(&refused), 0);
+        }
+        assert_eq!(refused.take_in(&action, Ended::Done(Err(full())), now, now), Follow::STORE);
+        assert_eq!(tried(&refused), 1);
+
+        let mut failed = core();
+        let gone = Err(DriverError::VmGone { what: "restart back" });
+        assert_eq!(failed.take_in(&action, Ended::Done(gone), now, now), Follow::STORE);
+        assert_eq!(tried(&failed), 1);
+    }
+}

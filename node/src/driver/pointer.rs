@@ -8,6 +8,10 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What is wrong where the permanent version runs and a trial file is there all the same: it comes before the
+/// next pointer, too, and an interrupted step has left it.
+pub(super) const TRIAL_LEFT: &str = "a trial file is left beside the permanent version that runs";
+
 /// What became of reading a pointer. A torn one is not an absent one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PointerFile<T> {

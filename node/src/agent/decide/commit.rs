@@ -2,7 +2,7 @@
 //! is installed again, in its turn; only a failed verdict is said, and what follows is the leader's to say.
 
 use super::order::Ordered;
-use super::{Action, Input, STARTS, WaitingFor, known, mendable, torn, up, wait};
+use super::{Action, Input, STARTS, WaitingFor, is_hung, known, mendable, torn, up, wait};
 use crate::agent::ledger::{Trial, TrialProgress};
 use crate::driver::{Method, Observation, Running};
 use crate::health::Verdict;
@@ -20,7 +20,8 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     let Some(seen) = known(input) else {
         let repair = Action::Repair { decided: Some(order.to().clone()), ordered: None };
         // It cannot be told what runs before that is mended, and mending may restart it.
-        return Some(mendable(input).map_or(Action::Observe, |_| order.in_turn(repair)));
+        let mended = mendable(input).map(|_| order.in_turn(repair));
+        return Some(mended.or_else(|| hung(input, order)).unwrap_or(Action::Observe));
     };
     let permanent = seen.permanent.as_ref() == Some(order.to());
     if let Some(failure) = verdict(input, order, seen, permanent) {
@@ -78,6 +79,17 @@ fn verdict(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation, permanent
         }
         None if !permanent && falls(input, order, seen) >= STARTS => Some(fell(order)),
         None => None,
+    }
+}
+
+/// A VM that was proved, and that nothing can be learned from any more: its health is all there is to go by.
+fn hung(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
+    let (_, life) = verified(input, order).filter(|_| is_hung(input))?;
+    match input.health.of(life, input.memory.judge_from) {
+        Verdict::Unhealthy { check, reason } => {
+            Some(order.fail(Failure::Health { check: check.clone(), reason: reason.clone() }))
+        }
+        Verdict::Unknown | Verdict::Healthy { .. } => None,
     }
 }
 

@@ -207,6 +207,15 @@ fn mendable<'a>(input: &Input<'a>) -> Option<&'a Observation> {
     })
 }
 
+/// So many observations in a row may tell nothing before the VM counts as hung.
+const BLIND_ENOUGH: u32 = 5;
+
+/// Whether it was looked often enough, and nothing could be told. That nobody has looked since the last
+/// effect does not say so.
+fn is_hung(input: &Input<'_>) -> bool {
+    input.observation.is_some() && known(input).is_none() && input.memory.blind >= BLIND_ENOUGH
+}
+
 /// What is torn, where something is.
 fn torn(condition: &Condition) -> Option<String> {
     match condition {

@@ -2,15 +2,12 @@
 //! a rung that did not lead back is never taken again, and health is not asked for.
 
 use super::order::Ordered;
-use super::{Action, Authority, Input, describe, known, torn, up};
+use super::{Action, Authority, Input, describe, is_hung, known, torn, up};
 use crate::agent::ledger::Ladder;
 use crate::driver::{Condition, Method, Observation, Rung, Running, Transition};
 use crate::ids::ReleaseVersion;
 use crate::state::command::Report;
 use crate::state::rollout::TriedRung;
-
-/// So many observations in a row may tell nothing before a restart is the answer.
-const BLIND_ENOUGH: u32 = 5;
 
 pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     if order.said_reverted() {
@@ -44,11 +41,10 @@ pub(super) enum Descent {
 }
 
 pub(super) fn descend(input: &Input<'_>, order: &Ordered<'_>, ladder: &Ladder) -> Descent {
-    let seen = match known(input) {
-        Some(seen) => Some(seen),
-        None if input.memory.blind < BLIND_ENOUGH => return Descent::Look,
-        None => None,
-    };
+    let seen = known(input);
+    if seen.is_none() && !is_hung(input) {
+        return Descent::Look;
+    }
     let stands = seen.is_some_and(|seen| stands_on(order.from(), seen, input.app.running));
     if stands && !is_to_be_cleared(input, order, ladder) {
         return Descent::Back;

@@ -21,10 +21,12 @@ pub(super) fn read(layout: &Layout, name: &ReleaseName) -> Result<Disk, At> {
         // What is registered cannot be told.
         BookFile::Torn { .. } => Vec::new(),
     };
+    let permanent = pointer(layout.permanent())?;
+    let placed = permanent.target().map(|pointer| layout.script_of(name, &pointer.release));
     Ok(Disk {
-        permanent: pointer(layout.permanent())?,
         trial: pointer(layout.trial())?,
-        script: script_file(&layout.script(name))?,
+        script: script_file(&layout.script(name), placed.as_deref())?,
+        permanent,
         book,
         unregistered,
     })
@@ -41,9 +43,19 @@ fn book_file(layout: &Layout, name: &ReleaseName) -> Result<BookFile, At> {
     })
 }
 
-fn script_file(script: &Path) -> Result<ScriptFile, At> {
-    let Some(bytes) = read_optional(script).at(script)? else { return Ok(ScriptFile::Follows) };
+/// The script in `bin/`, which a commit makes last, from the one that was placed with the permanent version:
+/// where that is there, the script is, too, and one without a version of its own is the same.
+fn script_file(script: &Path, placed: Option<&Path>) -> Result<ScriptFile, At> {
+    let placed = match placed {
+        Some(placed) => read_optional(placed).at(placed)?,
+        None => None,
+    };
+    let torn = |what: &str| ScriptFile::Torn { reason: format!("{} {what}", script.display()) };
+    let Some(bytes) = read_optional(script).at(script)? else {
+        return Ok(if placed.is_some() { torn("is missing") } else { ScriptFile::Follows });
+    };
     Ok(match pointer::script_version(&bytes) {
+        Ok(None) if placed.is_some_and(|placed| placed != bytes) => torn("is that of another version"),
         Ok(None) => ScriptFile::Follows,
         Ok(Some(version)) => ScriptFile::Names(version),
         Err(error) => ScriptFile::Torn { reason: error.to_string() },

@@ -4,6 +4,7 @@
 
 use super::book::Book;
 use super::layout::PointerFile;
+use crate::driver::pointer::TRIAL_LEFT;
 use crate::driver::{Condition, Observation, Running};
 use crate::ids::{BootNonce, ReleaseVersion};
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,10 +160,12 @@ fn running(
         Condition::HalfEnvironment { detail }
     } else if let Some(detail) = handler_lie(vm, permanent, trial, &version) {
         Condition::HandlerLies { detail }
-    } else if Some(&version) == permanent {
+    } else if Some(&version) != permanent {
+        Condition::Trial
+    } else if disk.trial == PointerFile::Absent {
         Condition::Clean
     } else {
-        Condition::Trial
+        Condition::TornPointers { detail: TRIAL_LEFT.to_owned() }
     };
     (Some(version), condition)
 }

@@ -4,13 +4,16 @@ use super::RestartDriver;
 use super::layout::{Layout, PointerFile, read_pointer};
 use super::place::debris;
 use crate::driver::files::{At, Locate, blocking};
+use crate::driver::pointer::TRIAL_LEFT;
 use crate::driver::{Condition, DriverError, Observation, Running};
 use crate::ids::{BootNonce, ReleaseVersion};
+use std::path::PathBuf;
 
 /// What lies under the release root and in the run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Disk {
     permanent: PointerFile,
+    trial: PointerFile,
     /// Directories that are not whole versions.
     debris: Vec<String>,
 }
@@ -38,8 +41,12 @@ impl RestartDriver {
 }
 
 fn read(layout: &Layout) -> Result<Disk, At> {
-    let path = layout.permanent();
-    Ok(Disk { permanent: read_pointer(&path).at(&path)?, debris: debris(layout)? })
+    let pointer = |path: PathBuf| read_pointer(&path).at(&path);
+    Ok(Disk {
+        permanent: pointer(layout.permanent())?,
+        trial: pointer(layout.trial())?,
+        debris: debris(layout)?,
+    })
 }
 
 /// PURE: holds pointers and process against each other.
@@ -52,8 +59,13 @@ fn classify(disk: Disk, process: Process) -> Observation {
             (Running::Unknown { reason: reason.clone() }, Condition::Unknown { reason })
         }
         Process::Runs { version, boot_nonce } => {
-            let condition =
-                if permanent.as_ref() == Some(&version) { Condition::Clean } else { Condition::Trial };
+            let condition = match (permanent.as_ref() == Some(&version), &disk.trial) {
+                (true, PointerFile::Absent) => Condition::Clean,
+                (true, PointerFile::Points(_) | PointerFile::Torn { .. }) => {
+                    Condition::TornPointers { detail: TRIAL_LEFT.to_owned() }
+                }
+                (false, _) => Condition::Trial,
+            };
             (Running::Up { version, boot_nonce }, condition)
         }
     };
@@ -76,7 +88,7 @@ mod tests {
     }
 
     fn disk(permanent: PointerFile) -> Disk {
-        Disk { permanent, debris: Vec::new() }
+        Disk { permanent, trial: PointerFile::Absent, debris: Vec::new() }
     }
 
     fn runs(version: &str) -> Process {
@@ -93,6 +105,15 @@ mod tests {
         let first = classify(disk(PointerFile::Absent), runs("0.1.0"));
         assert_eq!((first.permanent, first.condition), (None, Condition::Trial));
         assert_eq!(classify(disk(PointerFile::Absent), Process::None).condition, Condition::Absent);
+    }
+
+    #[test]
+    fn a_trial_file_beside_what_is_permanent_is_torn() {
+        for trial in [PointerFile::Points(vsn("0.1.0")), PointerFile::Torn { reason: "empty".to_owned() }] {
+            let disk = Disk { trial, ..disk(PointerFile::Points(vsn("0.1.0"))) };
+            let observed = classify(disk, runs("0.1.0"));
+            assert!(matches!(observed.condition, Condition::TornPointers { .. }), "{observed:?}");
+        }
     }
 
     #[test]

@@ -55,6 +55,26 @@ fn a_torn_book_does_not_keep_a_decided_commit_from_being_carried_out() {
 }
 
 #[test]
+fn a_vm_that_hangs_after_the_decision_is_a_failed_verdict_and_not_looked_at_for_ever() {
+    let verified = TrialProgress::Verified { boot_nonce: life("a") };
+    let mute = Observation {
+        running: Running::Unknown { reason: "hung".to_owned() },
+        ..seen(Some(("0.2.0", "a")), Some("0.1.0"))
+    };
+    let hung = |blind: u32, verdict| {
+        let mut case = Case::ordered(Order::Commit).trial(verified.clone()).sees(mute.clone()).feels(verdict);
+        case.memory.blind = blind;
+        // Everybody knows that nothing can be told.
+        case.instance.healthy = None;
+        case
+    };
+    assert_eq!(hung(4, unhealthy()).decide(), Action::Observe);
+    assert_eq!(hung(5, Verdict::Unknown).decide(), Action::Observe);
+    assert_eq!(hung(5, healthy(60)).decide(), Action::Observe, "it serves");
+    assert_eq!(hung(5, unhealthy()).name(), "failed Health");
+}
+
+#[test]
 fn a_node_found_on_from_after_the_decision_is_installed_again() {
     let mut case = Case::ordered(Order::Commit).sees(seen(Some(("0.1.0", "b")), Some("0.1.0")));
     assert_eq!(case.name(), "place");
@@ -159,6 +179,7 @@ fn the_way_back_is_chosen_from_what_is_seen() {
     assert_eq!(hung.decide(), Action::Observe);
     hung.memory.blind = 5;
     assert_eq!(hung.name(), "roll back by restart", "a VM that never answers is restarted");
+    assert_eq!(hung.blind().decide(), Action::Observe, "nobody has looked since the last effect");
 }
 
 #[test]

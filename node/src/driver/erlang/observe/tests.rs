@@ -158,3 +158,12 @@ fn a_release_without_sasl_has_no_handler_that_could_lie() {
     let without = VmView { has_sasl: false, handler_permanent: None, ..vm("0.1.0") };
     assert_eq!(seen(disk("0.1.0"), without).condition, Condition::Clean);
 }
+
+#[test]
+fn a_trial_file_beside_what_is_permanent_is_torn() {
+    for left in [pointer("0.1.0"), pointer("0.2.0"), PointerFile::Torn { reason: "empty".to_owned() }] {
+        let observed = seen(Disk { trial: left, ..disk("0.1.0") }, vm("0.1.0"));
+        assert!(matches!(observed.condition, Condition::TornPointers { .. }), "{observed:?}");
+        assert!(is_up(&observed, "0.1.0"), "{observed:?}");
+    }
+}
