@@ -105,7 +105,7 @@ fn member<S: StateMachine>(
         leader: None,
         commit: 0,
         applied: snapshot.get_metadata().index,
-        membership: Membership::from(snapshot.get_metadata().get_conf_state()),
+        membership: Membership::from(snapshot.get_metadata().get_conf_state()).into(),
         peers: BTreeMap::new(),
     });
     let nobody = Leadership { term: 0, leader: None, is_self: false };

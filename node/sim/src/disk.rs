@@ -64,17 +64,24 @@ impl Platter {
             content.hard_state = hard_state.clone();
         }
         if let Some(last) = batch.drop_after {
-            content.entries.retain(|entry| entry.index <= last);
+            cut(content, last + 1);
         }
         if let Some(truncated) = batch.truncate {
             content.truncated = truncated;
-            content.entries.retain(|entry| entry.index > truncated.index);
+            let kept = content.entries.partition_point(|entry| entry.index <= truncated.index);
+            content.entries.drain(..kept);
         }
         if let Some(first) = batch.entries.first() {
-            content.entries.retain(|entry| entry.index < first.index);
+            cut(content, first.index);
             content.entries.extend_from_slice(batch.entries);
         }
     }
+}
+
+/// Drops the entries from this one on.
+fn cut(content: &mut Content, from: u64) {
+    let kept = content.entries.partition_point(|entry| entry.index < from);
+    content.entries.truncate(kept);
 }
 
 impl Disk for SimulatedDisk {

@@ -44,18 +44,28 @@ pub struct Shared(Arc<Mutex<Line>>);
 struct Line {
     genesis: (Bytes, Arc<ClusterState>),
     states: BTreeMap<u64, (Arc<ClusterState>, Outcome)>,
-    newest: Arc<ClusterState>,
+    newest: (u64, Arc<ClusterState>),
+    /// Snapshots by the index that they were taken at.
+    snapshots: BTreeMap<u64, Bytes>,
     /// Wall time of every application.
     times: Vec<Duration>,
 }
 
-/// Replicas are no further apart than this.
-const KEPT: usize = 8192;
+/// A replica that is further behind than this applies for itself.
+const KEPT: usize = 512;
+
+/// Replicas take their snapshots at about the same entries, few of them at a time.
+const SNAPSHOTS_KEPT: usize = 64;
 
 impl Shared {
     pub fn new(state: Arc<ClusterState>, bytes: Bytes) -> Self {
-        let newest = Arc::clone(&state);
-        let line = Line { genesis: (bytes, state), states: BTreeMap::new(), newest, times: Vec::new() };
+        let line = Line {
+            newest: (0, Arc::clone(&state)),
+            genesis: (bytes, state),
+            states: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            times: Vec::new(),
+        };
         Self(Arc::new(Mutex::new(line)))
     }
 
@@ -65,7 +75,7 @@ impl Shared {
 
     /// The state at the end of what anybody has applied.
     pub fn newest(&self) -> Arc<ClusterState> {
-        self.with(|line| Arc::clone(&line.newest))
+        self.with(|line| Arc::clone(&line.newest.1))
     }
 
     pub fn times(&self) -> Vec<Duration> {
@@ -74,6 +84,19 @@ impl Shared {
 
     fn restore(&self, snapshot: &[u8]) -> Option<Arc<ClusterState>> {
         self.with(|line| (line.genesis.0 == snapshot).then(|| Arc::clone(&line.genesis.1)))
+    }
+
+    fn snapshot(&self, index: u64, state: &ClusterState) -> Bytes {
+        if index == 0 {
+            // Right after it took over somebody else's: the index is not known.
+            return state.encode().into();
+        }
+        self.with(|line| {
+            if line.snapshots.len() > SNAPSHOTS_KEPT {
+                line.snapshots.pop_first();
+            }
+            line.snapshots.entry(index).or_insert_with(|| state.encode().into()).clone()
+        })
     }
 
     fn apply(
@@ -92,8 +115,10 @@ impl Shared {
             let mut state = Arc::clone(before);
             let outcome = Arc::make_mut(&mut state).apply(&entry);
             line.times.push(monotonic().since(began));
-            line.newest = Arc::clone(&state);
-            line.states.insert(index, (Arc::clone(&state), outcome.clone()));
+            if index > line.newest.0 {
+                line.newest = (index, Arc::clone(&state));
+                line.states.insert(index, (Arc::clone(&state), outcome.clone()));
+            }
             if line.states.len() > KEPT {
                 line.states.pop_first();
             }
@@ -111,7 +136,7 @@ pub struct Recorded {
 
 enum Inner {
     Own(Replicated),
-    Shared(Shared, Arc<ClusterState>),
+    Shared { line: Shared, applied: u64, state: Arc<ClusterState> },
 }
 
 impl Recorded {
@@ -122,7 +147,7 @@ impl Recorded {
         records: Sender<Record>,
     ) -> Self {
         let inner = match shared {
-            Some(shared) => Inner::Shared(shared, Arc::new(awaited)),
+            Some(line) => Inner::Shared { line, applied: 0, state: Arc::new(awaited) },
             None => Inner::Own(Replicated::reading(awaited, reads)),
         };
         Self { inner, reads, records }
@@ -139,9 +164,9 @@ impl StateMachine for Recorded {
 
     fn apply(&mut self, index: u64, bytes: &[u8]) -> Result<Outcome, MachineError> {
         let inner = match &mut self.inner {
-            Inner::Shared(shared, state) => {
-                let (after, outcome) = shared.apply(index, bytes, state, self.reads)?;
-                *state = after;
+            Inner::Shared { line, applied, state } => {
+                let (after, outcome) = line.apply(index, bytes, state, self.reads)?;
+                (*applied, *state) = (index, after);
                 return Ok(outcome);
             }
             Inner::Own(inner) => inner,
@@ -155,18 +180,19 @@ impl StateMachine for Recorded {
         Ok(outcome)
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn snapshot(&self) -> Bytes {
         match &self.inner {
             Inner::Own(inner) => inner.snapshot(),
-            Inner::Shared(_, state) => state.encode(),
+            Inner::Shared { line, applied, state } => line.snapshot(*applied, state),
         }
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), MachineError> {
         match &mut self.inner {
             Inner::Own(inner) => inner.restore(snapshot)?,
-            Inner::Shared(shared, state) => {
-                *state = match shared.restore(snapshot) {
+            Inner::Shared { line, applied, state } => {
+                *applied = 0;
+                *state = match line.restore(snapshot) {
                     Some(genesis) => genesis,
                     None => Arc::new(ClusterState::decode(snapshot, self.reads)?),
                 };
@@ -179,7 +205,7 @@ impl StateMachine for Recorded {
     fn view(&self) -> Arc<ClusterState> {
         match &self.inner {
             Inner::Own(inner) => inner.view(),
-            Inner::Shared(_, state) => Arc::clone(state),
+            Inner::Shared { state, .. } => Arc::clone(state),
         }
     }
 }

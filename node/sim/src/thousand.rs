@@ -73,7 +73,6 @@ fn shape(hosts: usize) -> Shape {
             tick: Duration::from_millis(500),
             election_ticks: 10,
             heartbeat_ticks: 2,
-            snapshot_every: u64::MAX / 2,
             ..Options::default()
         },
         shares_states: true,

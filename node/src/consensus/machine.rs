@@ -1,6 +1,7 @@
 //! What consensus replicates: any deterministic state machine over opaque entries.
 
 use crate::ids::NodeId;
+use bytes::Bytes;
 
 /// The state machine does not understand an entry or a snapshot; its own error, whatever it is.
 pub type MachineError = Box<dyn std::error::Error + Send + Sync>;
@@ -35,7 +36,7 @@ pub trait StateMachine: Send + 'static {
     fn apply(&mut self, index: u64, entry: &[u8]) -> Result<Self::Outcome, MachineError>;
 
     /// The whole state as bytes that [`StateMachine::restore`] understands, on any member.
-    fn snapshot(&self) -> Vec<u8>;
+    fn snapshot(&self) -> Bytes;
 
     /// Replaces the state by that of a snapshot.
     ///

@@ -8,6 +8,7 @@
 mod apply;
 mod kinds;
 mod lead;
+mod pacing;
 mod peers;
 mod proposals;
 mod publish;
@@ -20,6 +21,7 @@ pub(super) use self::proposals::{Applied, Lost, Waiter};
 pub(super) use self::reads::ReadWaiter;
 pub(super) use self::thread::run;
 
+use self::pacing::Pacing;
 use self::peers::Peers;
 use self::proposals::Proposals;
 use self::reads::Reads;
@@ -27,6 +29,7 @@ use self::stop::Stop;
 use super::error::{MemberError, StartError};
 use super::logging;
 use super::machine::StateMachine;
+use super::membership::Membership;
 use super::options::Options;
 use super::request::{Payload, Position, Reply, RequestId};
 use super::status::{Leadership, Status};
@@ -35,6 +38,7 @@ use crate::clock::Monotonic;
 use crate::ids::RaftId;
 use raft::eraftpb::{ConfState, Message, MessageType};
 use raft::{Config, RawNode, ReadOnlyOption, StateRole};
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 /// What the loop is asked to do.
@@ -114,6 +118,9 @@ pub(super) struct Member<S: StateMachine> {
     peers: Peers,
     applied: Position,
     membership: ConfState,
+    /// The same, as it is published.
+    known_membership: Arc<Membership>,
+    pacing: Pacing,
     life: u64,
     last_number: u64,
     ticks: u64,
@@ -149,7 +156,7 @@ impl<S: StateMachine> Member<S> {
             ..Config::default()
         };
         let raft = RawNode::new(&config, storage, &logging::to_tracing()).map_err(StartError::Raft)?;
-        Ok(Self {
+        let mut member = Self {
             raft,
             machine,
             outbox,
@@ -159,14 +166,18 @@ impl<S: StateMachine> Member<S> {
             reads: Reads::default(),
             peers: Peers::default(),
             applied,
-            membership: meta.get_conf_state().clone(),
+            membership: ConfState::default(),
+            known_membership: Arc::default(),
+            pacing: Pacing::default(),
             life,
             last_number: 0,
             ticks: 0,
             beats: false,
             peers_published: 0,
             stop: None,
-        })
+        };
+        member.enter(meta.get_conf_state().clone());
+        Ok(member)
     }
 
     /// What is known to be committed comes first: the configuration is only then the last one.
@@ -309,6 +320,7 @@ impl<S: StateMachine> Member<S> {
             self.reads.applied(self.applied.index);
             self.snapshot_if_due()?;
         }
+        self.send_held(now);
         self.beats = false;
         Ok(())
     }
@@ -324,10 +336,33 @@ impl<S: StateMachine> Member<S> {
 
     fn send(&mut self, messages: Vec<Message>) {
         for message in messages {
-            if !self.asks_in_vain(&message) && !is_misjoined(&message) {
+            if self.asks_in_vain(&message) || is_misjoined(&message) {
+                continue;
+            }
+            let to_learner = self.known_membership.learners.contains(&RaftId(message.to));
+            if let Some(message) = self.pacing.take(message, to_learner) {
                 (self.outbox)(message);
             }
         }
+    }
+
+    fn send_held(&mut self, now: Monotonic) {
+        if !self.is_leader() {
+            // A leader of the past has nothing to say that would still count.
+            self.pacing.forget();
+        }
+        for message in self.pacing.due(now) {
+            (self.outbox)(message);
+        }
+    }
+
+    /// A configuration is in force here.
+    fn enter(&mut self, membership: ConfState) {
+        self.known_membership = Arc::new(Membership::from(&membership));
+        self.membership = membership;
+        self.pacing.learners(self.known_membership.learners.len());
+        // To find the message that entries can be joined to, raft-rs looks through all of them, for each peer.
+        self.raft.set_batch_append(!self.pacing.holds());
     }
 
     /// For every linearizable read raft-rs asks all peers, and counts the voters' answers alone. With a

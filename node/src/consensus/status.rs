@@ -5,6 +5,7 @@ use crate::clock::Monotonic;
 use crate::ids::RaftId;
 use raft::StateRole;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What part the member plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,9 @@ pub struct Status {
     pub commit: u64,
     /// The last entry that was applied here.
     pub applied: u64,
-    /// The configuration that was applied here.
-    pub membership: Membership,
+    /// The configuration that was applied here. Shared: it may have a thousand members, and the status is
+    /// made anew at every step.
+    pub membership: Arc<Membership>,
     /// While leading: every other member. Empty otherwise.
     pub peers: BTreeMap<RaftId, PeerStatus>,
 }

@@ -19,6 +19,7 @@ pub use self::redb_disk::RedbDisk;
 
 use self::mirror::Mirror;
 use crate::ids::{ClusterId, NodeId, RaftId};
+use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Ready};
 use std::path::Path;
@@ -213,7 +214,7 @@ impl Storage {
         &mut self,
         applied: u64,
         membership: ConfState,
-        state: Vec<u8>,
+        state: Bytes,
         keep: u64,
     ) -> Result<(), StorageError> {
         let term = |index| {
@@ -245,12 +246,12 @@ fn truncated_at(snapshot: &Snapshot) -> Truncated {
 
 fn bootstrap_snapshot(first: RaftId, state: Vec<u8>) -> Snapshot {
     let membership = ConfState::from((vec![first.0], vec![]));
-    new_snapshot(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, membership, state)
+    new_snapshot(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, membership, state.into())
 }
 
-fn new_snapshot(index: u64, term: u64, membership: ConfState, state: Vec<u8>) -> Snapshot {
+fn new_snapshot(index: u64, term: u64, membership: ConfState, state: Bytes) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    snapshot.set_data(state.into());
+    snapshot.set_data(state);
     let meta = snapshot.mut_metadata();
     meta.index = index;
     meta.term = term;

@@ -166,7 +166,7 @@ impl Input {
         (status.leader == Some(status.id)).then(|| Self {
             leader: status.id,
             members,
-            membership: status.membership.clone(),
+            membership: Membership::clone(&status.membership),
             peers: peers.collect(),
             settings,
         })

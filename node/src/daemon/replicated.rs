@@ -5,6 +5,7 @@ use crate::format::Format;
 use crate::ids::NodeId;
 use crate::state::command::Entry;
 use crate::state::{ClusterState, Outcome};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// The state, behind the pointer that is published after each batch. Applying copies it only where
@@ -43,8 +44,8 @@ impl StateMachine for Replicated {
         Ok(Arc::make_mut(&mut self.state).apply(&entry))
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        self.state.encode()
+    fn snapshot(&self) -> Bytes {
+        self.state.encode().into()
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), MachineError> {

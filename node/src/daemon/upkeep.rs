@@ -128,7 +128,7 @@ impl Upkeep {
 
     /// Voters hold the CA's key, so that the cluster can sign as long as it can decide.
     async fn seal_for_voters(&self, state: &ClusterState) {
-        let voters = self.cluster.raft_status().membership.voters;
+        let voters = self.cluster.raft_status().membership.voters.clone();
         let lacking: Vec<NodeId> = state
             .present_nodes()
             .filter(|node| {

@@ -63,12 +63,12 @@ impl<S: StateMachine> Member<S> {
             Ok(state) => state,
             Err(error) => return Ok(Applied::Refused(error.to_string())),
         };
-        self.membership = state;
+        self.enter(state);
         // A restart must not fall back to a configuration that is no longer in force: its quorum may
         // be one that cannot be had any more. So this commit index is on the disk before the new
         // configuration decides anything.
         self.raft.mut_store().flush_commit()?;
-        let membership = Membership::from(&self.membership);
+        let membership = Membership::clone(&self.known_membership);
         tracing::info!(?membership, "the raft configuration changed");
         self.step_down_if_removed();
         Ok(Applied::Membership(membership))
@@ -91,7 +91,7 @@ impl<S: StateMachine> Member<S> {
         self.machine.restore(snapshot.get_data()).map_err(MemberError::Restore)?;
         let meta = snapshot.get_metadata();
         self.applied = Position { index: meta.index, term: meta.term };
-        self.membership = meta.get_conf_state().clone();
+        self.enter(meta.get_conf_state().clone());
         self.proposals.jumped(self.applied);
         self.published.views.send_replace(self.machine.view());
         tracing::info!(index = meta.index, "took over a snapshot");

@@ -2,10 +2,10 @@
 
 use super::Member;
 use crate::consensus::machine::StateMachine;
-use crate::consensus::membership::Membership;
 use crate::consensus::status::{Leadership, Role, Status};
 use crate::ids::RaftId;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl<S: StateMachine> Member<S> {
     pub(in crate::consensus) fn publish_status(&mut self) {
@@ -20,7 +20,7 @@ impl<S: StateMachine> Member<S> {
             leader,
             commit: raft.raft_log.committed,
             applied: self.applied.index,
-            membership: Membership::from(&self.membership),
+            membership: Arc::clone(&self.known_membership),
             peers: BTreeMap::new(),
         };
         // Once a tick is soon enough for what is measured in seconds: there may be a thousand of them.

@@ -88,7 +88,7 @@ fn compaction_keeps_a_tail_and_the_state() {
     let mut storage = Storage::bootstrap(&file.path(), owner(1, 1), Vec::new()).expect("a new file");
     storage.append(None, &entries(2..=20, 3), Some(hard_state(3, 20))).expect("a good disk");
     let voters = ConfState::from((vec![7, 8], vec![9]));
-    storage.compact(18, voters.clone(), b"state".to_vec(), 5).expect("a good disk");
+    storage.compact(18, voters.clone(), Bytes::from_static(b"state"), 5).expect("a good disk");
     let check = |storage: &Storage| {
         assert_eq!(storage.first_index(), Ok(14));
         assert_eq!(storage.term(13), Ok(3), "the term before the first entry is known");
@@ -108,7 +108,7 @@ fn a_snapshot_of_the_leader_replaces_the_log() {
     let file = File::new();
     let mut storage = Storage::bootstrap(&file.path(), owner(1, 1), Vec::new()).expect("a new file");
     storage.append(None, &entries(2..=9, 1), Some(hard_state(1, 5))).expect("a good disk");
-    let snapshot = new_snapshot(30, 4, ConfState::from((vec![1, 7], vec![])), b"theirs".to_vec());
+    let snapshot = new_snapshot(30, 4, ConfState::from((vec![1, 7], vec![])), Bytes::from_static(b"theirs"));
     storage.append(Some(&snapshot), &[], Some(hard_state(4, 30))).expect("a good disk");
     drop(storage);
     let mut storage = file.open();

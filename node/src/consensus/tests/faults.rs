@@ -19,7 +19,7 @@ fn message(from: u64, to: u64, msg_type: MessageType) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fails_ends_the_member_and_acknowledges_nothing() {
-    let (storage, broken) = on_a_failing_disk(Ledger::default().snapshot());
+    let (storage, broken) = on_a_failing_disk(Ledger::default().snapshot().to_vec());
     let network = MemoryNetwork::default();
     let id = storage.owner().raft;
     let (handle, exit) =
@@ -35,7 +35,7 @@ async fn a_disk_that_fails_ends_the_member_and_acknowledges_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_is_not_understood_ends_the_member() {
-    let (storage, _) = on_a_failing_disk(Ledger::default().snapshot());
+    let (storage, _) = on_a_failing_disk(Ledger::default().snapshot().to_vec());
     let network = MemoryNetwork::default().endpoint(storage.owner().raft);
     let (handle, exit) = start(storage, Ledger::default(), network, fast(), 1).expect("a member");
     assert!(handle.propose("from the future".into()).await.is_err());

@@ -35,7 +35,7 @@ impl StateMachine for Ledger {
         }))
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn snapshot(&self) -> Bytes {
         self.numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
     }
 

@@ -39,7 +39,7 @@ impl Nodes {
         let serial = Serial::from_random(random());
         let ca = CertificateAuthority::create(cluster, serial, clock::wall()).expect("a CA");
         let (directory, genesis) = (TempDir::new().expect("a directory"), Ledger::default().snapshot());
-        Self { cluster, ca, directory, genesis, running: Vec::new() }
+        Self { cluster, ca, directory, genesis: genesis.to_vec(), running: Vec::new() }
     }
 
     fn transport(&self, node: NodeId) -> Transport {
