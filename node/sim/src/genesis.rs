@@ -272,7 +272,7 @@ fn settle(state: &mut ClusterState, spec: &AppSpec, hosts: usize) {
             }),
             ..Instance::default()
         };
-        app.instances.insert(node_id(place), instance);
+        app.instances.insert(node_id(place), instance.into());
     }
 }
 

@@ -120,7 +120,7 @@ impl Core {
     }
 
     fn instance<'a>(&self, state: &'a ClusterState) -> Option<&'a Instance> {
-        state.apps.get(&self.app)?.instances.get(&self.node)
+        state.apps.get(&self.app)?.instances.get(&self.node).map(Arc::as_ref)
     }
 
     /// Takes in what was pushed, and forgets what that makes void. Says whether there is another order.

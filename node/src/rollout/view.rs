@@ -5,6 +5,7 @@ use crate::state::app::{App, Instance};
 use crate::state::rollout::{Elapsed, NodeProgress, Rollout};
 use crate::state::{ClusterState, rejection::Rejection};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that a decision on one rollout may look at.
@@ -58,7 +59,7 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn instance(&self, node: NodeId) -> Option<&'a Instance> {
-        self.app.instances.get(&node)
+        self.app.instances.get(&node).map(Arc::as_ref)
     }
 
     /// Who is at work, for whichever rollout of the app (S2).

@@ -6,6 +6,7 @@ use crate::spec::AppSpec;
 use crate::state::release::ReleaseId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An app and its instances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub struct App {
     /// The rollout that is on its way, at most one (S1).
     pub rollout: Option<RolloutId>,
     /// One per node that runs it or has to run it.
-    pub instances: BTreeMap<NodeId, Instance>,
+    pub instances: BTreeMap<NodeId, Arc<Instance>>,
 }
 
 impl App {

@@ -113,7 +113,7 @@ const fn is_not_begun(order: &Assignment, step: &Step) -> bool {
 }
 
 fn terminal_means_settled(rollout: &Rollout, found: &mut Vec<Violation>) {
-    let bad = |node: &&crate::state::rollout::NodeProgress| match rollout.phase {
+    let bad = |node: &&std::sync::Arc<crate::state::rollout::NodeProgress>| match rollout.phase {
         Phase::Completed => !matches!(node.step, Step::Committed | Step::Skipped { .. }),
         Phase::Reverted { .. } => node.touched.is_some() && !node.is_back(),
         Phase::Refused { .. } => node.touched.is_some(),

@@ -7,6 +7,7 @@ use crate::state::app::{Assignment, Order};
 use crate::state::command::Decision;
 use crate::state::rejection::{Rejection, Superseded};
 use crate::state::rollout::{HaltReason, NodeProgress, Phase, Rollout, Stage, Step, Turn};
+use std::sync::Arc;
 
 impl Phase {
     /// Why it halted, where it did.
@@ -68,7 +69,7 @@ impl Rollout {
                         .nodes
                         .values()
                         .filter(|progress| progress.touched.is_some())
-                        .all(NodeProgress::is_back)
+                        .all(|progress| progress.is_back())
             }
             Decision::CallOperator { .. } => {
                 matches!(self.phase, Phase::Reverting { .. } | Phase::Committing { decided: true })
@@ -107,7 +108,7 @@ impl Rollout {
     /// have to go.
     #[must_use]
     pub fn needs_leader(&self) -> bool {
-        let owed = |progress: &NodeProgress| progress.step.turn().is_some();
+        let owed = |progress: &Arc<NodeProgress>| progress.step.turn().is_some();
         !self.phase.is_terminal()
             || (matches!(self.phase, Phase::NeedsOperator { .. }) && self.nodes.values().any(owed))
     }
@@ -118,7 +119,7 @@ impl Rollout {
 
     pub(crate) fn set_turn(&mut self, node: NodeId, given: Turn) {
         if let Some(Step::Committing { turn, .. } | Step::Reverting { turn, .. }) =
-            self.nodes.get_mut(&node).map(|progress| &mut progress.step)
+            self.nodes.get_mut(&node).map(|progress| &mut Arc::make_mut(progress).step)
         {
             *turn = given;
         }
@@ -133,7 +134,7 @@ impl Rollout {
     ) -> Result<Assignment, Rejection> {
         let (from, to) = (self.from_of(node).cloned(), self.plan.to.clone());
         let per_node = self.spec.upgrade.permanent == Permanent::PerNode;
-        let Some(progress) = self.nodes.get_mut(&node) else {
+        let Some(progress) = self.nodes.get_mut(&node).map(Arc::make_mut) else {
             return Err(Rejection::Superseded(Superseded::NotInRollout { node, rollout: self.id }));
         };
         let next = match (order, &self.phase, &progress.step) {

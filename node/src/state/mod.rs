@@ -47,17 +47,17 @@ pub struct ClusterState {
     /// What everybody writes, because everybody reads it.
     pub format: Format,
     /// How certificates are made and refused.
-    pub authority: Authority,
-    /// Nodes, present and removed.
-    pub nodes: BTreeMap<NodeId, NodeRecord>,
+    pub authority: Arc<Authority>,
+    /// Nodes, present and removed. Shared, as all that there are many of: the state is copied for each entry
+    /// that is applied while somebody looks at it, and an entry changes little of it.
+    pub nodes: BTreeMap<NodeId, Arc<NodeRecord>>,
     /// Releases by name and version.
     pub releases: BTreeMap<ReleaseName, BTreeMap<ReleaseVersion, ReleaseRecord>>,
     /// Manifests that no rollout may use.
     pub quarantine: BTreeMap<Digest, Quarantine>,
     /// Apps by name.
     pub apps: BTreeMap<AppName, App>,
-    /// Plans, the newest ones. Shared, as rollouts are: the state is copied for each entry that is
-    /// applied while somebody looks at it, and most of it is history that changes no more.
+    /// Plans, the newest ones.
     pub plans: BTreeMap<PlanId, Arc<Plan>>,
     /// Rollouts: those on their way, and the newest of the ended ones.
     pub rollouts: BTreeMap<RolloutId, Arc<Rollout>>,
@@ -135,9 +135,10 @@ impl ClusterState {
         let Genesis { cluster, certificate, sealed_key, first } = genesis;
         let mut state = Self::awaited(cluster);
         state.next.raft_id = first.raft_id.0 + 1;
-        state.authority.certificate = certificate;
-        state.authority.sealed_keys.insert(first.id, sealed_key);
-        state.nodes.insert(first.id, first);
+        let authority = Arc::make_mut(&mut state.authority);
+        authority.certificate = certificate;
+        authority.sealed_keys.insert(first.id, sealed_key);
+        state.nodes.insert(first.id, Arc::new(first));
         state
     }
 
@@ -147,13 +148,13 @@ impl ClusterState {
         Self {
             cluster,
             format: Format::FIRST,
-            authority: Authority {
+            authority: Arc::new(Authority {
                 certificate: String::new(),
                 sealed_keys: BTreeMap::new(),
                 revoked: BTreeMap::new(),
                 tokens: BTreeMap::new(),
                 operators: BTreeMap::new(),
-            },
+            }),
             nodes: BTreeMap::new(),
             releases: BTreeMap::new(),
             quarantine: BTreeMap::new(),
@@ -171,12 +172,16 @@ impl ClusterState {
     /// # Errors
     /// `NoSuchNode` where there is none of this id, or no longer.
     pub fn present(&self, node: NodeId) -> Result<&NodeRecord, Rejection> {
-        self.nodes.get(&node).filter(|record| record.is_present()).ok_or(Rejection::NoSuchNode(node))
+        self.nodes
+            .get(&node)
+            .map(Arc::as_ref)
+            .filter(|record| record.is_present())
+            .ok_or(Rejection::NoSuchNode(node))
     }
 
     /// The nodes that belong to the cluster.
     pub fn present_nodes(&self) -> impl Iterator<Item = &NodeRecord> {
-        self.nodes.values().filter(|record| record.is_present())
+        self.nodes.values().map(Arc::as_ref).filter(|record| record.is_present())
     }
 
     /// An app.

@@ -8,6 +8,7 @@ use crate::state::release::ReleaseId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A plan being carried out.
@@ -16,7 +17,7 @@ pub struct Rollout {
     /// Its id.
     pub id: RolloutId,
     /// The plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The app's spec as it was at the start: a later change does not touch a rollout on its way.
     pub spec: AppSpec,
     /// The release that the app was committed to when it started; `current` returns to it when the
@@ -31,7 +32,7 @@ pub struct Rollout {
     /// Whether the canary was promoted.
     pub promoted: bool,
     /// Every node's part, by node.
-    pub nodes: BTreeMap<NodeId, NodeProgress>,
+    pub nodes: BTreeMap<NodeId, Arc<NodeProgress>>,
     /// Committed so that a new leader never shortens a deadline.
     pub elapsed: Elapsed,
     /// Who started it.
@@ -295,7 +296,8 @@ impl Rollout {
     /// Nodes in the plan's order.
     #[must_use]
     pub fn in_order(&self) -> Vec<(NodeId, &NodeProgress)> {
-        let mut nodes: Vec<_> = self.nodes.iter().map(|(node, progress)| (*node, progress)).collect();
+        let mut nodes: Vec<_> =
+            self.nodes.iter().map(|(node, progress)| (*node, progress.as_ref())).collect();
         nodes.sort_by_key(|(_, progress)| progress.position);
         nodes
     }

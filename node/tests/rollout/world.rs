@@ -183,6 +183,7 @@ impl World {
         let app = world.state.apps.get_mut(&app()).unwrap();
         app.current = versions.first().and_then(settled);
         for (instance, version) in app.instances.values_mut().zip(versions) {
+            let instance = std::sync::Arc::make_mut(instance);
             instance.settled = settled(version);
             instance.observed = None;
             if instance.settled != app.current {

@@ -14,7 +14,7 @@ use relupd::spec::{
     AlreadySick, AppSpec, DriverKind, HealthPolicy, MethodPolicy, OnFailure, Orphan, Permanent, Promote,
     ServiceKind, Unreachable, UpgradePolicy,
 };
-use relupd::state::app::{App, Assignment, Instance, Order};
+use relupd::state::app::{App, Assignment, Order};
 use relupd::state::command::{Actor, Applied, Command, Entry, Report};
 use relupd::state::node::{Membership, NodeRecord};
 use relupd::state::plan::{Plan, PlanStep, Purpose};
@@ -136,7 +136,7 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
     };
     let rollout = Rollout {
         id: ROLLOUT,
-        plan: Plan {
+        plan: Arc::new(Plan {
             id: PlanId(1),
             app: app(),
             basis: 1,
@@ -145,13 +145,13 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
             purpose: Purpose::Roll,
             made_by: String::new(),
             made_at: Default::default(),
-        },
+        }),
         spec: spec(),
         previous: None,
         revision: 1,
         paused: None,
         promoted: true,
-        nodes: (0..3).map(|position| (node(u64::from(position) + 1), progress(position))).collect(),
+        nodes: (0..3).map(|position| (node(u64::from(position) + 1), progress(position).into())).collect(),
         elapsed: Elapsed::default(),
         started_by: String::new(),
         started_at: Default::default(),
@@ -168,7 +168,7 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
             current: Some(release(if completed { "2.0.0" } else { "1.0.0" })),
             running: true,
             rollout: on_its_way,
-            instances: (1..=3).map(|number| (node(number), Instance::default())).collect(),
+            instances: (1..=3).map(|number| (node(number), Arc::default())).collect(),
         },
     );
     state.rollouts.insert(ROLLOUT, Arc::new(rollout));
@@ -179,7 +179,7 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
 
 fn order(state: &mut ClusterState, number: u64, generation: u64, order: Order) {
     let instance = state.apps.get_mut(&app()).and_then(|app| app.instances.get_mut(&node(number)));
-    instance.expect("an instance").assignment = Some(Assignment {
+    Arc::make_mut(instance.expect("an instance")).assignment = Some(Assignment {
         generation: Generation(generation),
         rollout: ROLLOUT,
         order,
@@ -290,7 +290,7 @@ fn s1_two_rollouts_of_an_app_are_found() {
 fn s2_a_node_down_by_our_doing_counts_beside_one_without_a_verdict() {
     let mut rolling = state(Phase::Rolling, &healthy());
     let rollout = Arc::make_mut(rolling.rollouts.get_mut(&ROLLOUT).expect("a rollout"));
-    rollout.nodes.get_mut(&node(2)).expect("a node").step = upgrading();
+    Arc::make_mut(rollout.nodes.get_mut(&node(2)).expect("a node")).step = upgrading();
     let found = |fleet: &Fleet| {
         let mut auditor = Auditor::new(1);
         auditor.applied(AT, node(1), 1, None, &Arc::new(rolling.clone()), fleet);
@@ -628,6 +628,7 @@ fn s9_a_mix_that_lasts_is_found_unless_it_is_known_and_left_to_an_operator() {
         let mut end = state(Phase::Held { reason: aborted(), elsewhere: vec![] }, &healthy());
         let instance = end.apps.get_mut(&app()).and_then(|app| app.instances.get_mut(&node(1)));
         let instance = instance.expect("an instance");
+        let instance = Arc::make_mut(instance);
         instance.settled = Some(release("1.0.0"));
         instance.observed = known.then(|| Observation {
             permanent: Some(version("1.0.0")),

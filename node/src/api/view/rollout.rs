@@ -157,7 +157,7 @@ fn node(state: &ClusterState, rollout: &Rollout, planned: &PlanStep) -> v1::Node
         to: rollout.plan.to.version.to_string(),
         method: method(progress.map_or(planned.method, |found| found.method)).into(),
         canary: planned.canary,
-        touched: progress.is_some_and(is_touched),
+        touched: progress.is_some_and(|progress| is_touched(progress)),
         step: step.into(),
         detail,
     }

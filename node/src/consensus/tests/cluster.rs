@@ -39,7 +39,8 @@ impl Cluster {
         let mut cluster =
             Self { directory, network: MemoryNetwork::default(), options, members: BTreeMap::new() };
         let first = owner(1);
-        let storage = Storage::bootstrap(&cluster.path(first.raft), first, Ledger::default().snapshot().to_vec());
+        let storage =
+            Storage::bootstrap(&cluster.path(first.raft), first, Ledger::default().snapshot().to_vec());
         cluster.run(storage.expect("a new state file"));
         cluster
     }

@@ -9,6 +9,7 @@ use crate::state::rejection::Rejection;
 use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::state::{ClusterState, Outcome};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl ClusterState {
     pub(super) fn register_release(&mut self, context: Context<'_>, release: &ReleaseRecord) -> Outcome {
@@ -142,7 +143,7 @@ impl ClusterState {
         }
         let chosen = |name: &AppName| app.is_none_or(|only| only == name);
         for (_, each) in self.apps.iter_mut().filter(|(name, _)| chosen(name)) {
-            if let Some(instance) = each.instances.get_mut(&node) {
+            if let Some(instance) = each.instances.get_mut(&node).map(Arc::make_mut) {
                 instance.repair += 1;
                 instance.catch_up_failed = None;
             }
@@ -162,7 +163,7 @@ impl ClusterState {
     ) -> Outcome {
         let app = self.apps.get_mut(name).ok_or_else(|| Rejection::NoSuchApp(name.clone()))?;
         let idle = app.rollout.is_none();
-        let instance = app.instances.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
+        let instance = app.instances.get_mut(&node).map(Arc::make_mut).ok_or(Rejection::NoSuchNode(node))?;
         let settled = instance.settled.as_ref().map(|release| &release.version);
         let known = instance.observed.as_ref().map(stands_on);
         let now = stands_on(observation);
@@ -195,7 +196,8 @@ impl ClusterState {
                 if node.is_present() && node.carries(&app.spec.placement) {
                     app.instances.entry(node.id).or_default();
                 } else if !node.is_present()
-                    || (!takes_part(&node.id) && app.instances.get(&node.id).is_some_and(Instance::is_empty))
+                    || (!takes_part(&node.id)
+                        && app.instances.get(&node.id).is_some_and(|instance| instance.is_empty()))
                 {
                     app.instances.remove(&node.id);
                 }

@@ -11,6 +11,7 @@ use crate::state::{ClusterState, Outcome};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// So long after the end of its validity a revoked certificate is still refused by number: hosts' clocks
 /// may differ, and the proposer's may be the one that is wrong.
@@ -19,8 +20,9 @@ const REVOKED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 impl ClusterState {
     pub(super) fn issue_token(&mut self, context: Context<'_>, token: &TokenRecord) -> Outcome {
         let now = context.at;
-        self.authority.tokens.retain(|_, token| token.expires_at > now);
-        self.authority.tokens.insert(token.id, token.clone());
+        let tokens = &mut Arc::make_mut(&mut self.authority).tokens;
+        tokens.retain(|_, token| token.expires_at > now);
+        tokens.insert(token.id, token.clone());
         self.note(
             context,
             About::CLUSTER,
@@ -53,7 +55,7 @@ impl ClusterState {
         self.refuse_older(node.id, node.reads)?;
         let raft_id = RaftId(self.next.raft_id);
         self.next.raft_id += 1;
-        if let Some(record) = self.authority.tokens.get_mut(&token) {
+        if let Some(record) = Arc::make_mut(&mut self.authority).tokens.get_mut(&token) {
             record.used_by = Some(node.id);
         }
         let record = NodeRecord {
@@ -72,7 +74,7 @@ impl ClusterState {
             joined_at: context.at,
             membership: Membership::Present,
         };
-        self.nodes.insert(node.id, record);
+        self.nodes.insert(node.id, Arc::new(record));
         self.place_apps();
         self.note(context, About::node(node.id), format!("node {} joined at {}", node.name, node.address));
         Ok(Applied::Admitted { raft_id })
@@ -82,7 +84,7 @@ impl ClusterState {
     /// certificate.
     fn admit_again(&mut self, node: &Admission) -> Outcome {
         let raft_id = self.present(node.id)?.raft_id;
-        if let Some(record) = self.nodes.get_mut(&node.id) {
+        if let Some(record) = self.nodes.get_mut(&node.id).map(Arc::make_mut) {
             record.certificates.push(node.certificate.clone());
         }
         Ok(Applied::Admitted { raft_id })
@@ -98,7 +100,7 @@ impl ClusterState {
     ) -> Outcome {
         self.present(node)?;
         self.refuse_older(node, reads)?;
-        if let Some(record) = self.nodes.get_mut(&node) {
+        if let Some(record) = self.nodes.get_mut(&node).map(Arc::make_mut) {
             record.address = address;
             record.labels = labels.clone();
             daemon_version.clone_into(&mut record.daemon_version);
@@ -110,7 +112,7 @@ impl ClusterState {
 
     pub(super) fn request_certificate(&mut self, node: NodeId, request: &[u8]) -> Outcome {
         self.present(node)?;
-        if let Some(record) = self.nodes.get_mut(&node) {
+        if let Some(record) = self.nodes.get_mut(&node).map(Arc::make_mut) {
             record.renewal = Some(request.to_vec());
         }
         DONE
@@ -124,7 +126,7 @@ impl ClusterState {
         der: &[u8],
     ) -> Outcome {
         self.present(node)?;
-        if let Some(record) = self.nodes.get_mut(&node) {
+        if let Some(record) = self.nodes.get_mut(&node).map(Arc::make_mut) {
             record.certificates.retain(|old| old.not_after > context.at);
             record.certificates.push(certificate.clone());
             record.renewal = None;
@@ -139,12 +141,12 @@ impl ClusterState {
         if self.present_nodes().count() == 1 {
             return Err(Rejection::LastNode(node));
         }
-        if let Some(record) = self.nodes.get_mut(&node) {
+        if let Some(record) = self.nodes.get_mut(&node).map(Arc::make_mut) {
             record.membership = Membership::Removed { at: context.at };
             let certificates = record.certificates.clone();
             self.revoke(context, certificates);
         }
-        self.authority.sealed_keys.remove(&node);
+        Arc::make_mut(&mut self.authority).sealed_keys.remove(&node);
         self.place_apps();
         self.leave_rollouts(node);
         self.note(context, About::node(node), format!("node {name} removed; its certificates are revoked"));
@@ -154,13 +156,14 @@ impl ClusterState {
     /// Also forgets what no longer has to be refused by number.
     fn revoke(&mut self, context: Context<'_>, certificates: Vec<Certificate>) {
         let revoked = certificates.into_iter().map(|certificate| (certificate.serial, certificate.not_after));
-        self.authority.revoked.extend(revoked);
-        self.authority.revoked.retain(|_, not_after| context.at.duration_since(*not_after) < REVOKED_FOR);
+        let refused = &mut Arc::make_mut(&mut self.authority).revoked;
+        refused.extend(revoked);
+        refused.retain(|_, not_after| context.at.duration_since(*not_after) < REVOKED_FOR);
     }
 
     pub(super) fn seal_authority_key(&mut self, node: NodeId, sealed: &[u8]) -> Outcome {
         self.present(node)?;
-        self.authority.sealed_keys.insert(node, sealed.to_vec());
+        Arc::make_mut(&mut self.authority).sealed_keys.insert(node, sealed.to_vec());
         DONE
     }
 
@@ -168,13 +171,13 @@ impl ClusterState {
         if self.authority.operators.contains_key(&operator.name) {
             return Err(Rejection::OperatorExists(operator.name.clone()));
         }
-        self.authority.operators.insert(operator.name.clone(), operator.clone());
+        Arc::make_mut(&mut self.authority).operators.insert(operator.name.clone(), operator.clone());
         self.note(context, About::CLUSTER, format!("operator {} added", operator.name));
         DONE
     }
 
     pub(super) fn revoke_operator(&mut self, context: Context<'_>, name: &str) -> Outcome {
-        let Some(operator) = self.authority.operators.remove(name) else {
+        let Some(operator) = Arc::make_mut(&mut self.authority).operators.remove(name) else {
             return Err(Rejection::NoSuchOperator(name.to_owned()));
         };
         self.revoke(context, vec![operator.certificate]);

@@ -9,6 +9,7 @@ use crate::state::plan::Purpose;
 use crate::state::rejection::{Deed, Rejection, Superseded};
 use crate::state::rollout::{HaltReason, Phase, Rollout, Stage, Step, Turn};
 use crate::state::{ClusterState, Outcome, Quarantine};
+use std::sync::Arc;
 
 impl ClusterState {
     /// All of the decisions, or none: they were taken together, against one revision.
@@ -51,7 +52,7 @@ impl ClusterState {
         match decision {
             Decision::Assign { node, order } => return self.assign(context, id, *node, *order),
             Decision::Skip { node, reason } => {
-                if let Some(progress) = rollout.nodes.get_mut(node) {
+                if let Some(progress) = rollout.nodes.get_mut(node).map(Arc::make_mut) {
                     progress.step = Step::Skipped { reason: reason.clone() };
                 }
                 self.clear_assignment(&app, *node, id);
@@ -117,7 +118,7 @@ impl ClusterState {
             }
             Decision::TakeTurn { node, why } => {
                 rollout.set_turn(*node, Turn::NotAsked);
-                if let Some(progress) = rollout.nodes.get_mut(node) {
+                if let Some(progress) = rollout.nodes.get_mut(node).map(Arc::make_mut) {
                     progress.had_its_turn |= *why == Spent::NoProgress;
                 }
                 self.note(context, About::step(&app, id, *node), format!("{why}, and has to ask anew"));
@@ -155,7 +156,8 @@ impl ClusterState {
         let assignment = rollout.order(node, order, generation)?;
         let app = rollout.plan.app.clone();
         self.next.generation += 1;
-        let instance = self.apps.get_mut(&app).and_then(|app| app.instances.get_mut(&node));
+        let instance =
+            self.apps.get_mut(&app).and_then(|app| app.instances.get_mut(&node).map(Arc::make_mut));
         instance.ok_or(Rejection::NoSuchNode(node))?.assignment = Some(assignment);
         self.note(context, About::step(&app, id, node), format!("ordered to {}", order.verb()));
         DONE
@@ -207,7 +209,7 @@ impl ClusterState {
     }
 
     fn clear_assignment(&mut self, app: &AppName, node: NodeId, rollout: RolloutId) {
-        let instance = self.apps.get_mut(app).and_then(|app| app.instances.get_mut(&node));
+        let instance = self.apps.get_mut(app).and_then(|app| app.instances.get_mut(&node).map(Arc::make_mut));
         if let Some(instance) = instance
             && instance.assignment.as_ref().is_some_and(|assignment| assignment.rollout == rollout)
         {
@@ -224,7 +226,7 @@ impl ClusterState {
         match rollout.plan.purpose {
             Purpose::CatchUp => {
                 let app = self.apps.get_mut(&rollout.plan.app);
-                if let Some(instance) = app.and_then(|app| app.instances.get_mut(node)) {
+                if let Some(instance) = app.and_then(|app| app.instances.get_mut(node).map(Arc::make_mut)) {
                     instance.catch_up_failed = Some(to);
                 }
             }
@@ -256,6 +258,7 @@ impl ClusterState {
             app.rollout = None;
             app.basis += 1;
             for (node, instance) in &mut app.instances {
+                let instance = Arc::make_mut(instance);
                 let held = instance.assignment.as_ref().is_some_and(|assignment| assignment.rollout == id);
                 if held && (!waits || !still_have_to_go.contains(node)) {
                     instance.assignment = None;

@@ -52,10 +52,10 @@ impl ClusterState {
     }
 
     pub(super) fn start_rollout(&mut self, context: Context<'_>, id: PlanId) -> Outcome {
-        let plan = Plan::clone(self.plans.get(&id).ok_or(Rejection::NoSuchPlan(id))?);
+        let plan = Arc::clone(self.plans.get(&id).ok_or(Rejection::NoSuchPlan(id))?);
         let app = self.app(&plan.app)?;
         if let Some(rollout) = app.rollout {
-            return Err(Rejection::RolloutRunning { app: plan.app, rollout });
+            return Err(Rejection::RolloutRunning { app: plan.app.clone(), rollout });
         }
         if app.basis != plan.basis {
             return Err(stale(id, &plan.app, plan.basis, app.basis, &plan.to));
@@ -68,7 +68,7 @@ impl ClusterState {
                 .steps
                 .iter()
                 .zip(0..)
-                .map(|(step, position)| (step.node, fresh(step, position)))
+                .map(|(step, position)| (step.node, Arc::new(fresh(step, position))))
                 .collect(),
             spec: app.spec.clone(),
             previous: app.current.clone(),
@@ -80,7 +80,7 @@ impl ClusterState {
             started_by: context.actor.to_string(),
             started_at: context.at,
             ended_at: None,
-            plan: plan.clone(),
+            plan: Arc::clone(&plan),
         };
         self.next.rollout += 1;
         self.rollouts.insert(rollout, Arc::new(begun));
@@ -157,7 +157,7 @@ impl ClusterState {
     pub(super) fn leave_rollouts(&mut self, node: NodeId) {
         let on_their_way = self.rollouts.values_mut().filter(|rollout| rollout.needs_leader());
         for rollout in on_their_way.map(Arc::make_mut) {
-            if let Some(progress) = rollout.nodes.get_mut(&node) {
+            if let Some(progress) = rollout.nodes.get_mut(&node).map(Arc::make_mut) {
                 progress.step = Step::Skipped { reason: "removed from the cluster".to_owned() };
                 rollout.revision += 1;
             }

@@ -8,6 +8,7 @@ use crate::state::rejection::{Rejection, Superseded};
 use crate::state::release::ReleaseId;
 use crate::state::rollout::{Failure, NodeProgress, Step};
 use crate::state::{ClusterState, Outcome};
+use std::sync::Arc;
 
 /// What a report does to the node's assignment and to what it is settled on.
 enum Effect {
@@ -40,10 +41,12 @@ impl ClusterState {
         let id = assignment.rollout;
         let rollout = self.rollout_mut(id)?;
         let ended = rollout.phase.is_terminal();
-        let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
+        let progress = rollout.nodes.get_mut(&node).map(Arc::make_mut).ok_or(Rejection::NoSuchNode(node))?;
         let effect = take_report(progress, &assignment, report, ended)?;
         rollout.revision += 1;
-        if let Some(instance) = self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node)) {
+        if let Some(instance) =
+            self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node).map(Arc::make_mut))
+        {
             let (over, settled) = match effect {
                 Effect::Stays => (false, None),
                 Effect::Done => (true, None),
@@ -81,7 +84,7 @@ impl ClusterState {
         }
         let from = rollout.from_of(node).cloned();
         let decided = matches!(rollout.phase, crate::state::rollout::Phase::Committing { decided: true });
-        let progress = rollout.nodes.get_mut(&node).ok_or(Rejection::NoSuchNode(node))?;
+        let progress = rollout.nodes.get_mut(&node).map(Arc::make_mut).ok_or(Rejection::NoSuchNode(node))?;
         if decided || matches!(progress.step, Step::Reverted { .. } | Step::RevertFailed { .. }) {
             return DONE;
         }
@@ -97,7 +100,9 @@ impl ClusterState {
             }
         };
         rollout.revision += 1;
-        if let Some(instance) = self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node)) {
+        if let Some(instance) =
+            self.apps.get_mut(name).and_then(|app| app.instances.get_mut(&node).map(Arc::make_mut))
+        {
             if instance.assignment.as_ref().is_some_and(|assignment| assignment.rollout == id) {
                 instance.assignment = None;
             }

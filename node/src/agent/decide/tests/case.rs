@@ -92,14 +92,14 @@ impl Case {
         };
         let rollout = Rollout {
             id: ROLLOUT,
-            plan,
+            plan: plan.into(),
             spec: spec.clone(),
             previous: None,
             revision: 1,
             phase: Phase::Rolling,
             paused: None,
             promoted: false,
-            nodes: BTreeMap::from([(node(2), progress)]),
+            nodes: BTreeMap::from([(node(2), progress.into())]),
             elapsed: Elapsed::default(),
             started_by: String::new(),
             started_at: Timestamp::UNIX_EPOCH,
@@ -184,7 +184,7 @@ impl Case {
     }
 
     pub(super) fn at(mut self, step: Step) -> Self {
-        self.rollout.nodes.get_mut(&node(2)).unwrap().step = step;
+        std::sync::Arc::make_mut(self.rollout.nodes.get_mut(&node(2)).unwrap()).step = step;
         self
     }
 
