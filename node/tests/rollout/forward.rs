@@ -3,7 +3,7 @@ use relupd::driver::Method;
 use relupd::rollout::waiting::Waiting;
 use relupd::spec::{AlreadySick, Permanent, Promote};
 use relupd::state::app::Order;
-use relupd::state::command::Command;
+use relupd::state::command::{Command, OrphanOutcome};
 use relupd::state::rollout::{Phase, Step};
 
 #[test]
@@ -158,6 +158,19 @@ fn a_skipped_canary_does_not_open_the_gate() {
     world.run(rollout);
     assert!(matches!(world.step_of(rollout, 1), Step::Skipped { .. }));
     assert_eq!(world.look(rollout).waiting, vec![Waiting::Promotion { canary: vec![node(2)] }]);
+}
+
+#[test]
+fn an_orphan_that_was_removed_meanwhile_halts_nobody() {
+    let mut world = World::settled(3, spec());
+    let rollout = world.start("0.2.0");
+    world.run_until(rollout, |rollout| matches!(rollout.nodes[&node(1)].step, Step::Healthy { .. }));
+    world.apply(Command::RemoveNode { node: node(1) }).unwrap();
+    let outcome = OrphanOutcome::Back { version: Some("0.1.0".parse().unwrap()) };
+    world.apply(Command::ReportOrphan { node: node(1), app: app(), rollout, outcome }).unwrap();
+    assert!(matches!(world.step_of(rollout, 1), Step::Skipped { .. }));
+    world.run(rollout);
+    assert_eq!(world.rollout(rollout).phase, Phase::Completed);
 }
 
 #[test]

@@ -2,17 +2,19 @@
 //! told.
 
 use super::order::Ordered;
-use super::{Action, Input, WaitingFor, known, mendable, torn, wait};
+use super::{Action, Input, WaitingFor, is_hung, known, mendable, torn, wait};
 use crate::driver::{Observation, Running};
 use crate::ids::ReleaseVersion;
 use crate::state::app::Order;
 
 pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
-    let Some(seen) = known(input).or_else(|| mendable(input)) else { return Action::Observe };
     let decided = decided(input, order);
-    if input.instance.repair > input.ledger.repaired {
+    let seen = known(input).or_else(|| mendable(input));
+    // An operator's order does not wait for ever for a VM that answers nobody.
+    if input.instance.repair > input.ledger.repaired && (seen.is_some() || is_hung(input)) {
         return Action::Repair { decided: decided.cloned(), ordered: Some(input.instance.repair) };
     }
+    let Some(seen) = seen else { return Action::Observe };
     // What an ended rollout left standing is an operator's to settle, and what one on its way has left is
     // settled by its orders: nothing is changed under either.
     let held = order.is_some_and(|order| matches!(order.assignment.order, Order::Upgrade | Order::Drain));

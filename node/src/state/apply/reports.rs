@@ -85,7 +85,10 @@ impl ClusterState {
         let from = rollout.from_of(node).cloned();
         let decided = matches!(rollout.phase, crate::state::rollout::Phase::Committing { decided: true });
         let progress = rollout.nodes.get_mut(&node).map(Arc::make_mut).ok_or(Rejection::NoSuchNode(node))?;
-        if decided || matches!(progress.step, Step::Reverted { .. } | Step::RevertFailed { .. }) {
+        // Who was removed meanwhile has no more part in it, and halts nobody.
+        let over =
+            matches!(progress.step, Step::Skipped { .. } | Step::Reverted { .. } | Step::RevertFailed { .. });
+        if decided || over {
             return DONE;
         }
         progress.orphaned = true;

@@ -50,6 +50,24 @@ fn what_is_torn_is_repaired_though_it_hides_which_version_runs() {
 }
 
 #[test]
+fn an_ordered_repair_does_not_wait_for_ever_for_a_vm_that_hangs_in_its_boot() {
+    let mute = || "the VM has not dialled in".to_owned();
+    let hung = Observation {
+        running: Running::Unknown { reason: mute() },
+        condition: Condition::Unknown { reason: mute() },
+        ..seen(None, Some("0.1.0"))
+    };
+    let mut case = Case::idle().sees(hung);
+    (case.instance.healthy, case.instance.repair) = (None, 1);
+    case.memory.blind = 4;
+    assert_eq!(case.name(), "observe");
+    case.memory.blind = 5;
+    assert_eq!(case.name(), "repair");
+    case.ledger.repaired = 1;
+    assert_eq!(case.name(), "observe", "once for each order");
+}
+
+#[test]
 fn what_changed_is_told_once() {
     let other: Observation = seen(Some(("0.1.0", "b")), Some("0.1.0"));
     let mut case = Case::idle();
