@@ -76,6 +76,11 @@ impl World {
                 }
                 self.settle(host);
             }
+            Deed::NoFetch { host, lasts } => {
+                self.nodes[host].drawer.cannot_fetch = true;
+                self.after(lasts, Event::Relief(Relief::Fetch(host)));
+            }
+            Deed::Ambush(ambush) => self.ambushes.push(*ambush),
             Deed::RotLedger { host, app } => {
                 let node = &mut self.nodes[host];
                 node.daemon_gone(now);
@@ -108,7 +113,12 @@ impl World {
             | Deed::SlowDisk { lasts, .. }
             | Deed::Stall { lasts, .. } => self.witness.disturb_all(until(*lasts)),
             Deed::Leap { .. } => self.witness.disturb_all(until(Duration::ZERO)),
-            Deed::Drift { .. } | Deed::WallClock { .. } | Deed::Accident { .. } | Deed::Order(_) => {}
+            Deed::Drift { .. }
+            | Deed::WallClock { .. }
+            | Deed::Accident { .. }
+            | Deed::NoFetch { .. }
+            | Deed::Ambush(_)
+            | Deed::Order(_) => {}
         }
     }
 
@@ -153,6 +163,7 @@ impl World {
                 self.nodes[host].disk.platter().fsync = Duration::from_micros(400);
                 self.nodes[host].drawer.fsync = Duration::ZERO;
             }
+            Relief::Fetch(host) => self.nodes[host].drawer.cannot_fetch = false,
             Relief::FreeRoot(host) => {
                 self.coverage.accident(&Accident::DiskRecovers);
                 for machine in self.nodes[host].hosts.values_mut() {
@@ -167,11 +178,13 @@ impl World {
     /// Every fault ends; from now on everything has to settle.
     fn calm_down(&mut self) {
         self.calm = true;
+        self.ambushes.clear();
         self.network.calm();
         for host in 0..self.nodes.len() {
             self.relieve(Relief::FreeDisk(host));
             self.relieve(Relief::FastDisk(host));
             self.relieve(Relief::FreeRoot(host));
+            self.relieve(Relief::Fetch(host));
             self.nodes[host].disk.platter().crash = None;
             if !self.nodes[host].powered {
                 self.after(Duration::from_secs(5), Event::Relief(Relief::PowerOn(host)));

@@ -129,9 +129,15 @@ pub fn spec(name: &str, random: &mut Random) -> AppSpec {
             already_sick: pick(random, &[AlreadySick::Refuse, AlreadySick::Skip, AlreadySick::Count]),
             unreachable: pick(random, &[Unreachable::Refuse, Unreachable::Skip]),
             progress_deadline: seconds(pick(random, &[30, 60, 90])),
-            rollout_deadline: seconds(pick(random, &[240, 600])),
+            rollout_deadline: seconds(pick(random, &[60, 240, 240, 600, 600])),
             revert_deadline: seconds(pick(random, &[60, 120])),
-            preflight: Box::default(),
+            preflight: Box::new(PreflightPolicy {
+                checks: pick(random, &[None, None, Some("P3"), Some("P9")])
+                    .map(|key: &str| (key.to_owned(), CheckPolicy::Warn))
+                    .into_iter()
+                    .collect(),
+                ..PreflightPolicy::default()
+            }),
             orphan: pick(
                 random,
                 &[

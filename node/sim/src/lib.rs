@@ -2,6 +2,7 @@
 //! `state::apply`, `rollout::step`, `agent::decide` and `health::verdict`, in virtual time, under
 //! faults of network, disks, clocks, hosts and operators. Same seed, same trace, on every machine.
 
+pub mod ambush;
 pub mod bugs;
 pub mod clock;
 pub mod daemon;

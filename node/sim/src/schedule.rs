@@ -1,6 +1,7 @@
 //! What is done to a cluster, and when: faults and operators' orders, drawn from the seed before anything
 //! runs. A schedule is a list, so that a failing one can be shortened to what it takes.
 
+use crate::ambush::Ambush;
 use crate::genesis::{Shape, VERSIONS};
 use crate::host::Accident;
 use crate::network::Weather;
@@ -42,12 +43,48 @@ pub enum Deed {
     WallClock { host: usize, wrong_by_ms: i64 },
     /// Something happens to an app.
     Accident { host: usize, app: AppName, accident: Accident },
+    /// No release can be fetched.
+    NoFetch { host: usize, lasts: Duration },
+    /// Another deed, once a moment has come.
+    Ambush(Box<Ambush>),
     /// The ledger is damaged while its daemon is down.
     RotLedger { host: usize, app: AppName },
     /// The next relupd is installed there: the daemon ends, and when it starts again it is the newer one.
     Upgrade { host: usize, down: Duration },
     /// An operator.
     Order(Order),
+}
+
+impl Deed {
+    /// The same, done to this host, where it is done to one.
+    #[must_use]
+    pub fn at(mut self, place: usize) -> Self {
+        match &mut self {
+            Self::KillDaemon { host, .. }
+            | Self::DieInCommit { host, .. }
+            | Self::PowerCut { host, .. }
+            | Self::Destroy { host }
+            | Self::Slow { host, .. }
+            | Self::FullDisk { host, .. }
+            | Self::SlowDisk { host, .. }
+            | Self::Stall { host, .. }
+            | Self::Leap { host, .. }
+            | Self::Drift { host, .. }
+            | Self::WallClock { host, .. }
+            | Self::Accident { host, .. }
+            | Self::NoFetch { host, .. }
+            | Self::RotLedger { host, .. }
+            | Self::Upgrade { host, .. }
+            | Self::Order(Order::Repair { host, .. } | Order::Remove { host }) => *host = place,
+            Self::Partition { side, .. } if side.len() == 1 => *side = vec![place],
+            Self::Partition { .. }
+            | Self::Cut { .. }
+            | Self::Storm { .. }
+            | Self::Ambush(_)
+            | Self::Order(_) => {}
+        }
+        self
+    }
 }
 
 /// What an operator wants.
@@ -141,6 +178,7 @@ impl Schedule {
             planned.push(Planned { at, deed: fault(random, shape) });
         }
         planned.extend(upgrade(seed, shape, calm_at));
+        planned.extend(ambushes(&mut Random::new(seed, "ambushes"), shape, calm_at));
         planned.sort_by_key(|planned| planned.at);
         Self { planned, calm_at }
     }
@@ -236,6 +274,22 @@ fn upgrade(seed: u64, shape: &Shape, calm_at: Duration) -> Vec<Planned> {
     planned
 }
 
+/// Some seeds wait for moments.
+fn ambushes(random: &mut Random, shape: &Shape, calm_at: Duration) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    if random.chance(500) {
+        for _ in 0..random.between(1, 2) {
+            let other = fault(random, shape);
+            let app = random.pick(&shape.apps).map(|app| app.name.clone()).expect("there is an app");
+            let host = host(random, shape);
+            let ambush = Ambush::draw(random, host, &app, other);
+            let at = Duration::from_millis(random.between(4_000, 60_000)).min(calm_at);
+            planned.push(Planned { at, deed: Deed::Ambush(Box::new(ambush)) });
+        }
+    }
+    planned
+}
+
 fn host(random: &mut Random, shape: &Shape) -> usize {
     usize::try_from(random.below(shape.hosts as u64)).unwrap_or_default()
 }
@@ -245,7 +299,8 @@ fn fault(random: &mut Random, shape: &Shape) -> Deed {
     let other = (host + 1 + self::host(random, shape)) % shape.hosts;
     let lasts = seconds(random, 1, 60);
     let app = random.pick(&shape.apps).map(|app| app.name.clone()).expect("there is an app");
-    match random.below(20) {
+    match random.below(21) {
+        20 => Deed::NoFetch { host, lasts },
         0 | 1 => Deed::KillDaemon { host, down: seconds(random, 0, 40) },
         2 | 3 => Deed::DieInCommit {
             host,

@@ -1,5 +1,6 @@
 //! The simulated world: virtual time, one queue of events, and nothing that runs beside it.
 
+use crate::ambush::Ambush;
 use crate::clock::Clock;
 use crate::daemon::calls::CallId;
 use crate::daemon::{Effect, Setting};
@@ -13,7 +14,7 @@ use crate::operator::Operators;
 use crate::promises::Contact;
 use crate::random::Random;
 use crate::reached::Coverage;
-use crate::schedule::{SPARE_HOSTS, Schedule};
+use crate::schedule::{Deed, SPARE_HOSTS, Schedule};
 use crate::trace::Trace;
 use crate::witness::Witness;
 use bytes::Bytes;
@@ -60,6 +61,8 @@ pub enum Event {
     },
     /// Of the schedule, by its index.
     Deed(usize),
+    /// A deed whose moment has come.
+    Ambush(Box<Deed>),
     /// A fault ends.
     Relief(Relief),
     /// Operators look at what they are waiting for.
@@ -77,6 +80,7 @@ pub enum Relief {
     FreeDisk(usize),
     FastDisk(usize),
     FreeRoot(usize),
+    Fetch(usize),
 }
 
 struct Due {
@@ -116,6 +120,8 @@ pub struct World {
     pub trace: Trace,
     pub events: u64,
     pub calm: bool,
+    /// What waits for its moment.
+    pub ambushes: Vec<Ambush>,
     /// When the operators next look by themselves.
     pub operators_regular_at: Duration,
     /// Bytes of raft messages that were sent, and wall time of the leader's work; only where wanted.
@@ -184,6 +190,7 @@ impl World {
             trace,
             events: 0,
             calm: false,
+            ambushes: Vec::new(),
             operators_regular_at: Duration::ZERO,
             raft_bytes: None,
             leader_time: Duration::ZERO,
@@ -275,6 +282,11 @@ impl World {
                 self.trace.mix(index as u64);
                 self.trace.line(self.now, || format!("--  {deed:?}"));
                 self.carry_out(deed);
+            }
+            Event::Ambush(_) if self.calm => {}
+            Event::Ambush(deed) => {
+                self.trace.line(self.now, || format!("--  in ambush: {deed:?}"));
+                self.carry_out(*deed);
             }
             Event::Relief(relief) => {
                 self.trace.line(self.now, || format!("--  ends: {relief:?}"));
@@ -405,12 +417,14 @@ impl World {
         if self.setting.shared.is_some() {
             return;
         }
+        let mut is_news = false;
         for record in records {
             match &record {
                 Record::Applied(applied) => {
                     self.trace.mix(applied.index);
                     let (nodes, coverage) = (&self.nodes, &mut self.coverage);
                     if self.witness.record(self.now, place, &record, nodes, coverage) {
+                        is_news = true;
                         let (index, entry) = (applied.index, &applied.entry);
                         let outcome = &applied.outcome;
                         self.trace.line(self.now, || format!("#{index}  {:?} -> {outcome:?}", entry.command));
@@ -418,6 +432,9 @@ impl World {
                 }
                 Record::Restored => self.trace.log(self.now, place, || "took over a snapshot".to_owned()),
             }
+        }
+        if is_news {
+            self.spring_ambushes();
         }
     }
 

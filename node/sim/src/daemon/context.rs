@@ -48,6 +48,8 @@ pub struct Drawer {
     pub fetched: BTreeSet<Digest>,
     /// Nothing can be written.
     pub full: bool,
+    /// No release can be fetched.
+    pub cannot_fetch: bool,
     /// Writing takes so much longer.
     pub fsync: Duration,
 }
@@ -66,6 +68,7 @@ pub struct Context<'a> {
     pub ledgers: &'a mut BTreeMap<AppName, Vec<u8>>,
     pub fetched: &'a mut BTreeSet<Digest>,
     pub disk_full: bool,
+    pub cannot_fetch: bool,
     pub ledger_fsync: Duration,
     /// No peer can be reached.
     pub alone: bool,
@@ -133,7 +136,7 @@ impl Context<'_> {
     }
 
     pub fn can_fetch(&mut self) -> bool {
-        !self.alone && !self.disk_full
+        !self.alone && !self.disk_full && !self.cannot_fetch
     }
 }
 

@@ -399,6 +399,7 @@ impl Daemon {
             ledgers: &mut ground.drawer.ledgers,
             fetched: &mut ground.drawer.fetched,
             disk_full: ground.drawer.full,
+            cannot_fetch: ground.drawer.cannot_fetch,
             ledger_fsync: ground.drawer.fsync,
             alone: ground.alone,
             calls: &mut self.calls,

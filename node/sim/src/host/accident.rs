@@ -59,6 +59,7 @@ impl Host {
                 Accident::PointerTorn if world.disk.pointer.whole().is_some() => {
                     let from = world.disk.pointer.whole().cloned();
                     world.disk.pointer = Paper::Torn;
+                    world.pointer_torn_at = now;
                     let what = What::Permanent { from, to: None };
                     world.changes.push(Change { at: now, what, cause: Cause::Accident });
                 }

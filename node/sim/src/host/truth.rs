@@ -10,8 +10,8 @@ use std::time::Duration;
 pub struct Truth {
     /// What `start_erl.data` says; `None` also where it says nothing that can be read.
     pub permanent: Option<ReleaseVersion>,
-    /// Somebody tore `start_erl.data`.
-    pub pointer_torn: bool,
+    /// Somebody tore `start_erl.data`, so long ago.
+    pub pointer_torn_for: Option<Duration>,
     /// RELEASES, `start_erl.data` and script agree.
     pub pointers_agree: bool,
     pub process: ProcessTruth,
@@ -69,7 +69,8 @@ impl Truth {
                 Paper::Whole(version) => Some(version.clone()),
                 Paper::Absent | Paper::Torn => None,
             },
-            pointer_torn: world.disk.pointer == Paper::Torn,
+            pointer_torn_for: (world.disk.pointer == Paper::Torn)
+                .then(|| world.now.saturating_sub(world.pointer_torn_at)),
             pointers_agree: world.disk.agrees(),
             process,
             down_by_us: world.down_by_us,

@@ -61,6 +61,8 @@ pub(super) struct World {
     pub lives: u64,
     /// It does not run, and that is relupd's doing.
     pub down_by_us: bool,
+    /// When somebody tore the pointer last.
+    pub pointer_torn_at: Duration,
     /// Who has the driver's turn.
     pub turn: Option<OperationId>,
     /// Operations whose file work runs on a thread that outlives their being given up.
@@ -88,6 +90,7 @@ impl World {
             restarts_at: None,
             lives: 0,
             down_by_us: false,
+            pointer_torn_at: Duration::ZERO,
             turn: None,
             on_disk: BTreeSet::new(),
             alarms: BTreeSet::new(),

@@ -7,21 +7,30 @@ use relupd::state::ClusterState;
 use relupd::state::rollout::{Phase, Rollout, Step};
 use std::collections::BTreeSet;
 
-/// Nodes that were ever judged healthy in a rollout.
+/// Nodes that were ever judged healthy in a rollout, and those that were ever ordered to commit.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Judged(BTreeSet<(RolloutId, NodeId)>);
+pub(super) struct Judged {
+    healthy: BTreeSet<(RolloutId, NodeId)>,
+    ordered: BTreeSet<(RolloutId, NodeId)>,
+}
 
 impl Judged {
     pub(super) fn note(&mut self, rollout: &Rollout) {
         let healthy = |step: &Step| matches!(step, Step::Healthy { .. } | Step::ReadyToCommit { .. });
         let judged = rollout.nodes.iter().filter(|(_, progress)| healthy(&progress.step));
-        self.0.extend(judged.map(|(node, _)| (rollout.id, *node)));
+        self.healthy.extend(judged.map(|(node, _)| (rollout.id, *node)));
+        let ordered = rollout.nodes.iter().filter(|(_, progress)| is_ordered(&progress.step));
+        self.ordered.extend(ordered.map(|(node, _)| (rollout.id, *node)));
     }
+}
+
+const fn is_ordered(step: &Step) -> bool {
+    matches!(step, Step::Committing { .. } | Step::Committed)
 }
 
 /// S6. Asked when a pointer moves on a host: that is the instant from which a reboot no longer brings
 /// the old release back. Held against what is committed anywhere, as the decision may be applied here
-/// and not yet there.
+/// and not yet there. Who was removed in the middle of its commit had its order.
 pub(super) fn nothing_is_permanent_before_its_verdict_and_the_decision(
     node: NodeId,
     app: &AppName,
@@ -35,14 +44,15 @@ pub(super) fn nothing_is_permanent_before_its_verdict_and_the_decision(
         return None;
     }
     let step = &rollout.nodes.get(&node)?.step;
-    let ordered = matches!(step, Step::Committing { .. } | Step::Committed);
+    let removed = matches!(step, Step::Skipped { .. });
+    let ordered = is_ordered(step) || (removed && judged.ordered.contains(&(rollout.id, node)));
     let decided = match rollout.spec.upgrade.permanent {
         Permanent::AtEnd => {
             !matches!(rollout.phase, Phase::Preparing | Phase::Rolling | Phase::Committing { decided: false })
         }
         Permanent::PerNode => ordered || !matches!(rollout.phase, Phase::Preparing | Phase::Rolling),
     };
-    let healthy = judged.0.contains(&(rollout.id, node));
+    let healthy = judged.healthy.contains(&(rollout.id, node));
     (!decided || !healthy).then(|| {
         let detail = format!(
             "{} ({}): {to} is permanent on node {node} at {step:?}; judged healthy: {healthy}",

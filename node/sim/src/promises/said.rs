@@ -87,9 +87,14 @@ fn has_baked(said: &Said, spec: &AppSpec) -> Result<(), String> {
     Ok(())
 }
 
+/// A look at the disk and the report that rests on it are not of one moment: what somebody tears in between
+/// is nobody's lie.
+const BETWEEN_LOOK_AND_REPORT: Duration = Duration::from_millis(100);
+
 /// Whether it boots this version, and runs no other.
 fn stands(truth: &Truth, version: Option<&ReleaseVersion>) -> Result<(), String> {
-    if truth.permanent.as_ref() != version {
+    let torn_just_now = truth.pointer_torn_for.is_some_and(|torn| torn < BETWEEN_LOOK_AND_REPORT);
+    if truth.permanent.as_ref() != version && !torn_just_now {
         return Err(format!("{:?} is permanent", truth.permanent));
     }
     match (&truth.process, version) {

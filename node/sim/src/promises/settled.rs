@@ -59,7 +59,7 @@ fn unsettled(rollout: &Rollout, node: NodeId, progress: &NodeProgress, truth: &T
 
 /// How the host is not where it should be. Pointers that somebody tore say nothing.
 fn elsewhere(truth: &Truth, should: Option<&ReleaseVersion>) -> Option<String> {
-    if !truth.pointer_torn && truth.permanent.as_ref() != should {
+    if truth.pointer_torn_for.is_none() && truth.permanent.as_ref() != should {
         return Some(format!("should boot {should:?}, would boot {:?}", truth.permanent));
     }
     match &truth.process {

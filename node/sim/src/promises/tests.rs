@@ -223,7 +223,7 @@ impl Hosts for Fleet {
 fn truth(permanent: &str, runs: &str) -> Truth {
     Truth {
         permanent: Some(version(permanent)),
-        pointer_torn: false,
+        pointer_torn_for: None,
         pointers_agree: true,
         process: ProcessTruth::Up(VmTruth {
             nonce: life(),

@@ -85,7 +85,12 @@ impl Coverage {
             match before.rollouts.get(id) {
                 Some(was) if std::sync::Arc::ptr_eq(was, now) || was.revision == now.revision => {}
                 Some(was) => self.moved(was, now),
-                None => self.reach(&now.phase),
+                None => {
+                    self.reach(&now.phase);
+                    for progress in now.nodes.values() {
+                        self.reach::<Step>(&progress.step);
+                    }
+                }
             }
         }
     }

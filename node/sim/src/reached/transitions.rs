@@ -20,7 +20,8 @@ pub const PHASE_CHANGES: &[&str] = &[
     "reverting -> needs operator",
 ];
 
-/// From step to step of one node.
+/// From step to step of one node. One that is removed from the cluster is skipped wherever it is, and
+/// an orphan may say wherever it was that it is back, or that it is stuck.
 pub const STEP_CHANGES: &[&str] = &[
     "planned -> preparing",
     "planned -> skipped",
@@ -65,5 +66,25 @@ pub const STEP_CHANGES: &[&str] = &[
     "failed -> reverting",
     "reverting -> reverted",
     "reverting -> revert failed",
+    "installing -> skipped",
+    "baking -> skipped",
+    "draining -> skipped",
+    "ready to commit -> skipped",
+    "committing -> skipped",
+    "committed -> skipped",
+    "failed -> skipped",
+    "prepare failed -> skipped",
+    "reverted -> skipped",
+    "revert failed -> skipped",
     "reverting -> skipped",
+    "baking -> revert failed",
+    "installing -> revert failed",
+    "healthy -> revert failed",
+    "draining -> revert failed",
+    "ready to commit -> revert failed",
+    "assigned -> reverted",
+    "assigned -> revert failed",
+    "failed -> reverted",
+    "failed -> revert failed",
+    "committing -> reverted",
 ];

@@ -4,13 +4,17 @@
 use super::super::disk::Paper;
 use super::super::executor::until;
 use super::{DRAIN, Driver, failed, found, refused};
-use relupd::driver::{Condition, DriverError, Transition};
+use relupd::driver::{Condition, DriverError, Method, Transition};
 use relupd::ids::{BootNonce, ReleaseVersion};
 
 impl Driver {
-    pub(super) async fn drain(&self, _transition: &Transition) -> Result<BootNonce, DriverError> {
+    pub(super) async fn drain(&self, transition: &Transition) -> Result<BootNonce, DriverError> {
         const WHAT: &str = "drain old code";
         let Some(before) = self.linked_nonce() else { return Err(DriverError::VmGone { what: WHAT }) };
+        if transition.method == Method::Hot {
+            // It names the modules that may linger.
+            self.book(WHAT)?;
+        }
         loop {
             let lingers = self.with(|world| {
                 let vm = world.linked_vm()?;
