@@ -4,8 +4,10 @@ export CARGO_TERM_COLOR ?= auto
 
 .PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos deb link
 
+# What is installed, and what tries it. The simulator asks for features of the daemon that are for tests alone,
+# and whatever is built along with it would have them.
 all:
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release
 
 # Debian packages that are missing; nothing else is changed on the machine.
 setup:

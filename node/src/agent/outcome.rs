@@ -264,9 +264,11 @@ impl Core {
                 ladder.ended = true;
                 Follow::NOTHING
             }
-            // The rung stays begun, as if it had been interrupted.
+            // It was not begun after all: were it taken for interrupted, a hot way back would not be tried
+            // again, and the next rung is a restart.
             Err(error) if error.may_pass() && self.memory.rung_refusals < RUNG_ATTEMPTS => {
                 tracing::warn!(app = %self.app, %rung, error = chain(&error), "this host refuses the way back");
+                ladder.begun = None;
                 self.memory.rung_refusals += 1;
                 self.backoff.failed(Kind::Effect, now);
                 Follow::NOTHING

@@ -45,6 +45,7 @@ pub struct ClusterState {
     /// Which cluster.
     pub cluster: ClusterId,
     /// What everybody writes, because everybody reads it.
+    #[serde(default = "Format::first")]
     pub format: Format,
     /// How certificates are made and refused.
     pub authority: Arc<Authority>,

@@ -206,6 +206,7 @@ pub struct NodeProgress {
     /// The generation of the first upgrade assignment; `Some` means touched, acknowledged or not.
     pub touched: Option<Generation>,
     /// It had its turn under its newest order, could be heard, and did not get on.
+    #[serde(default)]
     pub had_its_turn: bool,
     /// It had lost contact and took itself back.
     pub orphaned: bool,

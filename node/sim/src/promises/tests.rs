@@ -437,7 +437,7 @@ fn s4_an_orphan_that_goes_back_too_soon_or_after_the_decision_is_found() {
 
 #[test]
 fn s4_a_repair_towards_what_nobody_decided_is_found() {
-    let repair = |text| Action::Repair { decided: Some(version(text)), ordered: None };
+    let repair = |text| Action::Repair { decided: Some(version(text)), ordered: None, by: None };
     let found = |text| {
         let mut auditor = ordered_twice();
         let mut applied = state(Phase::Rolling, &healthy());

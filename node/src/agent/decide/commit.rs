@@ -4,7 +4,7 @@
 use super::order::Ordered;
 use super::{Action, Input, STARTS, WaitingFor, is_hung, known, mendable, torn, up, wait};
 use crate::agent::ledger::{Trial, TrialProgress};
-use crate::driver::{Method, Observation, Running};
+use crate::driver::{Condition, Method, Observation, Running};
 use crate::health::Verdict;
 use crate::ids::BootNonce;
 use crate::state::command::Report;
@@ -18,9 +18,10 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
         return None;
     }
     let Some(seen) = known(input) else {
-        let repair = Action::Repair { decided: Some(order.to().clone()), ordered: None };
-        // It cannot be told what runs before that is mended, and mending may restart it.
-        let mended = mendable(input).map(|_| order.in_turn(repair));
+        // It cannot be told what runs before that is mended, and mending may restart it. A node that is
+        // permanent has no turn any more, and is judged on instead.
+        let mended = mendable(input).filter(|_| !order.said_committed());
+        let mended = mended.map(|_| order.in_turn(repair(order)));
         return Some(mended.or_else(|| hung(input, order)).unwrap_or(Action::Observe));
     };
     let permanent = seen.permanent.as_ref() == Some(order.to());
@@ -45,7 +46,8 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
         });
     }
     if torn(&seen.condition).is_some() {
-        return Some(Action::Repair { decided: Some(order.to().clone()), ordered: None });
+        let restarts = matches!(seen.condition, Condition::HalfEnvironment { .. });
+        return Some(if restarts { order.in_turn(repair(order)) } else { repair(order) });
     }
     if !permanent {
         return Some(make_permanent(input, order, life));
@@ -55,6 +57,10 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
         verified(input, order).is_some_and(|(trial, verified)| verified == life && trial.attempt == 1);
     let healthy = judged || input.health.proves(life, input.memory.judge_from).is_some();
     Some(if healthy { order.report(Report::Committed) } else { wait(WaitingFor::Health) })
+}
+
+fn repair(order: &Ordered<'_>) -> Action {
+    Action::Repair { decided: Some(order.to().clone()), ordered: None, by: Some(order.generation()) }
 }
 
 /// What may still turn the rollout round, until it ends: health that failed, or an app that does not stay up.

@@ -12,14 +12,14 @@ pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
     let seen = known(input).or_else(|| mendable(input));
     // An operator's order does not wait for ever for a VM that answers nobody.
     if input.instance.repair > input.ledger.repaired && (seen.is_some() || is_hung(input)) {
-        return Action::Repair { decided: decided.cloned(), ordered: Some(input.instance.repair) };
+        return Action::Repair { decided: decided.cloned(), ordered: Some(input.instance.repair), by: None };
     }
     let Some(seen) = seen else { return Action::Observe };
     // What an ended rollout left standing is an operator's to settle, and what one on its way has left is
     // settled by its orders: nothing is changed under either.
     let held = order.is_some_and(|order| matches!(order.assignment.order, Order::Upgrade | Order::Drain));
     if torn(&seen.condition).is_some() && decided.is_some() && !held && input.app.rollout.is_none() {
-        return Action::Repair { decided: decided.cloned(), ordered: None };
+        return Action::Repair { decided: decided.cloned(), ordered: None, by: None };
     }
     match &seen.running {
         Running::Down if input.app.running && seen.permanent.is_some() => Action::Start,

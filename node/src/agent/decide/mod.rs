@@ -76,7 +76,8 @@ pub enum Action {
     /// Note `ladder` in the ledger, then take the rung.
     RollBack { transition: Transition, rung: Rung, ladder: Ladder, by: Authority },
     /// Repair towards the version that was decided; `ordered` is the count of the operator's order.
-    Repair { decided: Option<ReleaseVersion>, ordered: Option<u64> },
+    /// Under an order of the cluster it may change the version, and is fenced like any effect by order.
+    Repair { decided: Option<ReleaseVersion>, ordered: Option<u64>, by: Option<Generation> },
     /// Start the permanent version.
     Start,
     /// Stop the app.
@@ -99,11 +100,11 @@ impl Action {
         match self {
             Self::Install { .. } | Self::Drain { .. } | Self::Commit { .. } => true,
             Self::RollBack { by, .. } => matches!(by, Authority::Order(_)),
+            Self::Repair { by, .. } => by.is_some(),
             Self::Observe
             | Self::Place { .. }
             | Self::Preflight { .. }
             | Self::Verify { .. }
-            | Self::Repair { .. }
             | Self::Start
             | Self::Stop
             | Self::Report { .. }

@@ -109,8 +109,10 @@ impl v1::cluster_service_server::ClusterService for Cluster {
     ) -> Result<Response<v1::RaiseFormatResponse>, Status> {
         let actor = self.0.admit(&request, Role::Admin)?;
         let state = self.0.fresh_state().await?;
-        // With nothing to raise, the state says so itself.
-        let to = state.next_format().unwrap_or(state.format);
+        // What not everybody reads yet is refused with the names of those who do not; and with nothing to
+        // raise, the state says so itself.
+        let newest = state.present_nodes().map(|record| record.reads).max();
+        let to = state.next_format().or(newest).unwrap_or(state.format);
         self.0.propose(actor, Command::RaiseFormat { to }).await?;
         Ok(Response::new(v1::RaiseFormatResponse { format: to.0.into() }))
     }

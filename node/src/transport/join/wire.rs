@@ -41,7 +41,8 @@ pub(super) fn decode_request(request: wire::JoinRequest) -> Result<JoinRequest, 
         sealing_key: SealingPublic::from_slice(&request.sealing_key)
             .map_err(|error| JoinError::BadRequest(error.to_string()))?,
         software_version: request.software_version,
-        reads: Format(u16::try_from(request.reads).map_err(|_| malformed("format"))?),
+        // Who does not say reads the first one.
+        reads: Format(u16::try_from(request.reads).map_err(|_| malformed("format"))?).max(Format::FIRST),
     })
 }
 

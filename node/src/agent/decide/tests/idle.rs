@@ -29,7 +29,7 @@ fn a_repair_is_carried_out_once_for_each_order() {
     let mut case = Case::idle();
     case.instance.repair = 2;
     let decided = Some("0.1.0".parse().unwrap());
-    assert_eq!(case.decide(), Action::Repair { decided, ordered: Some(2) });
+    assert_eq!(case.decide(), Action::Repair { decided, ordered: Some(2), by: None });
     case.ledger.repaired = 2;
     assert_eq!(case.name(), "wait for Nothing");
 }

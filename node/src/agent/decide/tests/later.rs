@@ -256,7 +256,10 @@ fn an_orphan_that_is_back_says_so_and_nothing_else() {
 fn every_effect_by_order_is_fenced() {
     let trial = seen(Some(("0.2.0", "a")), Some("0.1.0"));
     let verified = TrialProgress::Verified { boot_nonce: life("a") };
+    let mut torn = seen(Some(("0.2.0", "a")), Some("0.2.0"));
+    torn.condition = Condition::TornPointers { detail: "start_erl.data".to_owned() };
     for case in [
+        Case::ordered(Order::Commit).sees(torn),
         Case::ordered(Order::Upgrade),
         Case::ordered(Order::Drain).verified(),
         Case::ordered(Order::Commit).trial(verified).sees(trial.clone()),
