@@ -88,12 +88,12 @@ impl Node {
         self.starts += 1;
         let random = self.random.split(self.starts);
         let disk = self.disk.clone();
-        let (id, reads, setting) = (self.id, self.reads, setting.clone());
+        let (reads, setting) = (self.reads, setting.clone());
         for host in self.hosts.values_mut() {
             host.daemon_started(now);
         }
         let ground = self.ground(surroundings);
-        let daemon = Daemon::start(id, place, reads, setting, disk, random, now, &ground.1);
+        let daemon = Daemon::start(place, reads, setting, disk, random, now, &ground.1);
         let started = daemon.map(|daemon| self.daemon = Some(daemon));
         if started.is_err() {
             self.daemon_gone(now);

@@ -9,6 +9,7 @@ pub mod leader;
 use crate::clock::{Clock, Process};
 use crate::disk::SimulatedDisk;
 use crate::figures::Stopwatch;
+use crate::genesis::node_id;
 use crate::host::{self, Host, OperationId};
 use crate::machine::{Record, Recorded, Shared};
 use crate::promises;
@@ -115,9 +116,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts from what the disk holds.
-    #[expect(clippy::too_many_arguments, reason = "called in one place, with what a node is made of")]
     pub fn start(
-        me: NodeId,
         place: usize,
         reads: Format,
         setting: Setting,
@@ -126,6 +125,7 @@ impl Daemon {
         now: Duration,
         ground: &Ground<'_>,
     ) -> Result<Self, Died> {
+        let me = node_id(place);
         let died = |error: &dyn std::fmt::Display| Died(error.to_string());
         let storage =
             Storage::open_on(Box::new(disk.clone()), setting.cluster, me).map_err(|error| died(&error))?;
