@@ -46,7 +46,8 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
         });
     }
     if torn(&seen.condition).is_some() {
-        let restarts = matches!(seen.condition, Condition::HalfEnvironment { .. });
+        let restarts =
+            matches!(seen.condition, Condition::HalfEnvironment { .. } | Condition::MixedCode { .. });
         return Some(if restarts { order.in_turn(repair(order)) } else { repair(order) });
     }
     if !permanent {
