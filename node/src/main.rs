@@ -74,7 +74,9 @@ fn run_daemon(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let overrides = Overrides { state_dir: arguments.state_dir, run_dir: arguments.run_dir };
     let settings = config::load(&arguments.config, &overrides)?;
     telemetry::logging::init(&settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // One is enough for a few messages a second; with two each message wakes both, a fifth of what an idle
+    // daemon costs. Consensus has a thread of its own, and what takes long runs on blocking threads.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
