@@ -1,6 +1,6 @@
 //! One exchange of gossip tells both sides all that either knows. So who has just been asked by a peer need
 //! not ask it back in the same round, which in a small cluster, where everybody meets everybody, saves
-//! half of all gossip and a quarter of what an idle daemon does.
+//! half of all gossip.
 
 use crate::clock::Monotonic;
 use std::collections::HashMap;
