@@ -33,10 +33,11 @@ bench: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests --features relupd/testing
 	./target/release/chaos-bench --directory target/bench
 
-# The seeded simulator over the daemon's own code; its figures go to target/sim/report.json.
+# The seeded simulator over the daemon's own code; its figures go to target/sim/report.json. Built for speed, where
+# the daemon itself is built to be small.
 SEEDS ?= 1000
 sim:
-	$(CARGO) build --release -p relupd-sim
+	$(CARGO) build --release --config profile.release.package.relupd.opt-level=3 -p relupd-sim
 	./target/release/relupd-sim --seeds $(SEEDS) --report target/sim/report.json
 
 # Each deliberate bug in node/sim/bugs must break a promise; before `make sim`, whose report takes the figures.

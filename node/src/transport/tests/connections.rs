@@ -133,7 +133,8 @@ fn a_restarted_peer_ends_the_connections_of_its_former_life() {
         let reborn = Transport::bind(&binding, credentials, &identity.sealing).unwrap();
         reborn.register(Protocol::Raft, Arc::new(Echo("reborn".into())));
         let begin = Instant::now();
-        old.send(b"are you there?").await.unwrap();
+        // A keep-alive may have met the reborn node first; then there is nothing left to send on.
+        let _ = old.send(b"are you there?").await;
         let end = tokio::time::timeout(PATIENCE, old.closed()).await.unwrap();
         assert!(matches!(end, quinn::ConnectionError::Reset), "{end}");
         assert!(begin.elapsed() < Duration::from_secs(3), "faster than the idle timeout");
