@@ -37,7 +37,8 @@ bench: setup
 # the daemon itself is built to be small.
 SEEDS ?= 1000
 sim:
-	$(CARGO) build --release --config profile.release.package.relupd.opt-level=3 -p relupd-sim
+	$(CARGO) build --release --config profile.release.package.relupd.opt-level=3 \
+		--config profile.release.package.relupd-core.opt-level=3 -p relupd-sim
 	./target/release/relupd-sim --seeds $(SEEDS) --report target/sim/report.json
 
 # Each deliberate bug in node/sim/bugs must break a promise; before `make sim`, whose report takes the figures.

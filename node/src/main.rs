@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("relupd: {}", daemon::chain(&*error));
+            eprintln!("relupd: {}", relupd_core::chain(&*error));
             exit_code(&*error)
         }
     }

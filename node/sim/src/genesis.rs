@@ -12,7 +12,6 @@ use relupd::consensus::voters::VoterSettings;
 use relupd::consensus::{Batch, Disk as _, Options, Owner, StorageError, Truncated};
 use relupd::driver::{Condition, Observation, Running};
 use relupd::format::Format;
-use relupd::identity::token::TokenRecord;
 use relupd::ids::{
     AppName, ClusterId, CommandId, Digest, NodeId, RaftId, ReleaseName, ReleaseVersion, TokenId,
 };
@@ -21,6 +20,7 @@ use relupd::state::app::Instance;
 use relupd::state::command::{Actor, Admission, Command, Entry};
 use relupd::state::node::{Certificate, Membership, NodeRecord};
 use relupd::state::release::{ReleaseId, ReleaseRecord};
+use relupd::state::token::TokenRecord;
 use relupd::state::{ClusterState, Genesis};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -3,18 +3,14 @@
 //! Stopping the agent, or killing it, never stops an app.
 
 mod act;
-mod backoff;
-pub mod core;
-pub mod decide;
 pub mod health;
-pub mod ledger;
 pub mod ledger_file;
-pub mod memory;
-pub mod outcome;
 mod telemetry;
 #[cfg(test)]
 mod tests;
 mod worker;
+
+pub use relupd_core::agent::{ContextError, core, decide, ledger, memory, outcome};
 
 use crate::clock::Monotonic;
 use crate::driver::{ReleaseDriver, StagedRelease};
@@ -33,21 +29,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use worker::Worker;
-
-/// Why the cluster, or this host, could not be asked. None of these says anything about the app:
-/// it is asked again.
-#[derive(Debug, thiserror::Error)]
-pub enum ContextError {
-    /// No leader with a quorum answered in time.
-    #[error("no leader with a quorum answered: {reason}")]
-    NoQuorum { reason: String },
-    /// A release's files could not be brought to this node.
-    #[error("cannot fetch release {release}: {reason}")]
-    Fetch { release: ReleaseId, reason: String },
-    /// An app's spec does not fit this node.
-    #[error("cannot work on app {app} here: {reason}")]
-    Open { app: AppName, reason: String },
-}
 
 /// An app's driver and the verdict of its health checks, both for this node.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 //! in the ledger before.
 
 use super::act::Hands;
-use super::core::{Core, Move, PATIENCE, REDECIDE_EVERY, Snapshot, chain};
+use super::core::{Core, Move, PATIENCE, REDECIDE_EVERY, Snapshot};
 use super::decide::Action;
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::outcome::{Ended, Follow};
@@ -16,6 +16,7 @@ use crate::ids::AppName;
 use crate::state::ClusterState;
 use crate::state::command::Report;
 use crate::telemetry::Metrics;
+use relupd_core::chain;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::caller::Denied;
 use super::control::ControlError;
 use super::view::with_names;
 use crate::state::ClusterState;
-use std::error::Error;
+use relupd_core::chain;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -64,16 +64,4 @@ pub(crate) fn from_control(error: &ControlError, node: &str, state: Option<&Clus
         ControlError::DiskFull { .. } => status(Code::ResourceExhausted, "disk-full", here()),
         ControlError::Internal { .. } => internal(here()),
     }
-}
-
-/// The error and its sources, once each, outermost first.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }

@@ -18,6 +18,7 @@ use crate::state::release::ReleaseId;
 use crate::state::{ClusterState, Outcome};
 use crate::telemetry::Metrics;
 use async_trait::async_trait;
+use relupd_core::chain;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,7 +122,7 @@ impl AgentContext for Host {
 
     fn open(&self, spec: &AppSpec) -> Result<Opened, ContextError> {
         self.try_open(spec)
-            .map_err(|error| ContextError::Open { app: spec.name.clone(), reason: super::chain(&*error) })
+            .map_err(|error| ContextError::Open { app: spec.name.clone(), reason: chain(&*error) })
     }
 
     fn prompt_health(&self, app: &AppName) {

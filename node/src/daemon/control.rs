@@ -24,6 +24,7 @@ use crate::state::release::{ReleaseId, ReleaseRecord};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
+use relupd_core::chain;
 use relupd_release::diff::ReleaseDiff;
 use relupd_release::{ApplicationName, Contents};
 use std::collections::BTreeMap;
@@ -173,7 +174,7 @@ impl ControlPlane for Control {
         let issued = member
             .authority
             .sign_operator(&state, &name, role, certificate_request)
-            .map_err(|error| ControlError::Unavailable(super::chain(&error)))?;
+            .map_err(|error| ControlError::Unavailable(chain(&error)))?;
         let record =
             OperatorRecord { name: name.to_string(), role, certificate: issued.record, added_at: wall() };
         self.propose(actor, Command::AddOperator { operator: record.clone() }).await?;
@@ -282,7 +283,7 @@ fn unread(error: ReadError) -> ControlError {
 
 fn not_started(error: StartError) -> ControlError {
     match error {
-        StartError::Join(_) => ControlError::Invalid(super::chain(&error)),
+        StartError::Join(_) => ControlError::Invalid(chain(&error)),
         other => internal("start as a member", other),
     }
 }

@@ -216,10 +216,3 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), DaemonError> {
 fn boxed(error: StartError) -> DaemonError {
     DaemonError::Member(Box::new(error))
 }
-
-/// An error with all of its causes, for a place that can carry only one text.
-#[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

@@ -9,6 +9,7 @@ use crate::ids::{Digest, NodeId};
 use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::store::{Store, StoreError, StorePeers, fetch};
 use bytes::Bytes;
+use relupd_core::chain;
 use relupd_release::Contents;
 use relupd_release::diff::{ReleaseDiff, Side};
 use relupd_release::info::{ReleaseError, ReleaseInfo};
@@ -137,13 +138,13 @@ impl Releases {
                 what: "read the release".to_owned(),
                 source: Box::new(source),
             })?
-            .map_err(|error| ControlError::Invalid(super::chain(&error)))
+            .map_err(|error| ControlError::Invalid(chain(&error)))
     }
 
     pub(super) async fn fetched(&self, release: &ReleaseId) -> Result<Manifest, String> {
         fetch(&self.store, &*self.peers, &self.others(), release.manifest)
             .await
-            .map_err(|error| super::chain(&error))
+            .map_err(|error| chain(&error))
     }
 
     /// A verified tree of the release, fetched from whoever has it.
@@ -153,10 +154,7 @@ impl Releases {
         // driver moves directories out of it.
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         let tree = self.staging.join(format!("{}-{number}", release.manifest));
-        self.store
-            .materialize(Arc::new(manifest), tree.clone())
-            .await
-            .map_err(|error| super::chain(&error))?;
+        self.store.materialize(Arc::new(manifest), tree.clone()).await.map_err(|error| chain(&error))?;
         Ok(StagedRelease { version: release.version.clone(), manifest: release.manifest, tree })
     }
 
@@ -189,7 +187,7 @@ impl Releases {
 }
 
 fn parse(bytes: &[u8]) -> Result<Manifest, ControlError> {
-    Manifest::parse(bytes).map_err(|error| ControlError::Invalid(super::chain(&error)))
+    Manifest::parse(bytes).map_err(|error| ControlError::Invalid(chain(&error)))
 }
 
 fn record(manifest: &Manifest, info: ReleaseInfo, who: &str) -> ReleaseRecord {
@@ -211,7 +209,7 @@ fn refused(error: StoreError) -> ControlError {
     match &error {
         StoreError::NoSpace { path, .. } => ControlError::DiskFull { path: path.display().to_string() },
         StoreError::Mismatch { .. } | StoreError::InvalidManifest { .. } => {
-            ControlError::Invalid(super::chain(&error))
+            ControlError::Invalid(chain(&error))
         }
         StoreError::Missing(_) | StoreError::Rotted { .. } | StoreError::Io { .. } => {
             ControlError::Internal { what: "use the release store".to_owned(), source: Box::new(error) }

@@ -7,6 +7,7 @@ use crate::api::control::{ControlError, MadeRelup, MissingAppup};
 use crate::driver::erlang::helper::Helper;
 use crate::state::release::{MadeFrom, ReleaseId, ReleaseRecord};
 use bytes::Bytes;
+use relupd_core::chain;
 use relupd_release::diff::{Change, ReleaseDiff};
 use relupd_release::manifest::{Entry, EntryKind, Manifest, Mode};
 use relupd_release::relup::{Instruction, Relup, Script};
@@ -112,9 +113,7 @@ impl Releases {
         let mut arguments: Vec<OsString> = vec![tree.join(format!("lib/{sasl}/ebin")).into()];
         arguments.extend(rels.into_iter().map(OsString::from));
         let made = helper.eval(MAKE_RELUP, &arguments, PATIENCE).await;
-        made.map_err(|error| {
-            ControlError::Invalid(format!("systools makes no relup: {}", super::chain(&error)))
-        })
+        made.map_err(|error| ControlError::Invalid(format!("systools makes no relup: {}", chain(&error))))
     }
 
     /// What `systools` reads of a release, and where it lies what has to run; answers with the `.rel`
@@ -128,9 +127,9 @@ impl Releases {
         let wanted = |entry: &&Entry| is_wanted(entry.path.as_str(), runs);
         let entries: Vec<Entry> = manifest.entries().iter().filter(wanted).cloned().collect();
         let part = Manifest::new(manifest.name().clone(), manifest.version().clone(), entries)
-            .map_err(|error| ControlError::Invalid(super::chain(&error)))?;
+            .map_err(|error| ControlError::Invalid(chain(&error)))?;
         let built = self.store().materialize(Arc::new(part), tree.to_owned()).await;
-        built.map_err(|error| ControlError::Unavailable(super::chain(&error)))?;
+        built.map_err(|error| ControlError::Unavailable(chain(&error)))?;
         Ok(tree.join("releases").join(manifest.version().as_str()).join(manifest.name().as_str()))
     }
 
@@ -140,8 +139,7 @@ impl Releases {
         let text = merge(made, earlier.as_deref(), versions).ok_or_else(|| {
             ControlError::Invalid("what systools printed cannot be read as a relup".to_owned())
         })?;
-        let relup =
-            Relup::parse(text.as_bytes()).map_err(|error| ControlError::Invalid(super::chain(&error)))?;
+        let relup = Relup::parse(text.as_bytes()).map_err(|error| ControlError::Invalid(chain(&error)))?;
         match fault(&relup, target, versions) {
             None => Ok(text),
             Some(reason) => {
@@ -165,10 +163,10 @@ impl Releases {
         let kind = EntryKind::File { mode: Mode::from_bits(0o644), size: content.len() as u64, digest };
         self.put(digest, content).await?;
         let others = target.entries().iter().filter(|entry| entry.path.as_str() != path).cloned();
-        let path = path.parse().map_err(|error| ControlError::Invalid(super::chain(&error)))?;
+        let path = path.parse().map_err(|error| ControlError::Invalid(chain(&error)))?;
         let entries = others.chain([Entry { path, kind }]).collect();
         let manifest = Manifest::new(target.name().clone(), target.version().clone(), entries)
-            .map_err(|error| ControlError::Invalid(super::chain(&error)))?;
+            .map_err(|error| ControlError::Invalid(chain(&error)))?;
         let mut record = self.seal(&manifest.to_bytes(), who).await?;
         let earlier = present.made_from.iter().flat_map(|made| made.versions.iter().cloned());
         record.made_from = Some(Box::new(MadeFrom {
@@ -252,7 +250,7 @@ fn check_appups(
             )));
         };
         appup::check(content, &application.version)
-            .map_err(|error| ControlError::Invalid(format!("{name}.appup: {}", super::chain(&error))))?;
+            .map_err(|error| ControlError::Invalid(format!("{name}.appup: {}", chain(&error))))?;
     }
     Ok(())
 }

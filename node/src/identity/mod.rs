@@ -24,12 +24,12 @@ pub use authority::{
 pub use directory::{DirectoryError, IdentityDirectory, Stored};
 pub use key::{KeyError, PrivateKey};
 pub use member::{Candidate, InvalidMembership, NodeIdentity};
-pub use peer::{InvalidOperatorName, InvalidPeer, InvalidRole, OperatorName, PeerIdentity, Role};
+pub use peer::{InvalidOperatorName, InvalidPeer, OperatorName, PeerIdentity};
 pub use random::random;
+pub use relupd_core::state::role::{InvalidRole, Role};
+pub use relupd_core::state::token::TokenRecord;
 pub use revocation::Revocations;
 pub use seal::{CaKey, SealError, SealedKey, SealingPublic, SealingSecret};
 pub use serial::{InvalidSerial, Serial};
-pub use token::{
-    JoinToken, PresentedToken, TokenError, TokenRecord, TokenSecret, TokenTextError, check_token,
-};
+pub use token::{JoinToken, PresentedToken, TokenError, TokenSecret, TokenTextError, check_token};
 pub use validity::Validity;

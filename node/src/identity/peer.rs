@@ -3,6 +3,7 @@
 
 use super::{InvalidSerial, Serial, Validity};
 use crate::ids::{ClusterId, InvalidId, NodeId};
+use crate::state::role::Role;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,18 +12,6 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
 
 const SCHEME: &str = "relupd://";
-
-/// What an operator may do. Each role includes the ones before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Look.
-    Viewer,
-    /// Look, push, plan, start, pause, abort.
-    Operator,
-    /// All of it: nodes, operators and tokens too.
-    Admin,
-}
 
 /// The name of an operator, as it stands in certificates and in the record of commands.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -172,34 +161,6 @@ fn sole_name(certificate: &X509Certificate<'_>) -> Result<String, InvalidPeer> {
     match names[..] {
         [name] => Ok(name.to_owned()),
         _ => Err(InvalidPeer::Names(names.len())),
-    }
-}
-
-/// Not one of the three roles.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a role: {0:?} (expected viewer, operator or admin)")]
-pub struct InvalidRole(String);
-
-impl FromStr for Role {
-    type Err = InvalidRole;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "viewer" => Ok(Self::Viewer),
-            "operator" => Ok(Self::Operator),
-            "admin" => Ok(Self::Admin),
-            other => Err(InvalidRole(other.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        })
     }
 }
 

@@ -2,10 +2,10 @@
 //! and to know it is the right one; the cluster keeps a hash of the secret only.
 
 use crate::ids::{ClusterId, Digest, NodeId, TokenId};
+use crate::state::token::TokenRecord;
 use jiff::Timestamp;
 use prost::Message;
 use relupd_proto::peer::v1 as wire;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -144,21 +144,6 @@ fn checksum(content: &[u8]) -> [u8; CHECKSUM_LENGTH] {
     *hash.first_chunk().expect("a hash of 32 bytes is longer than a checksum")
 }
 
-/// What the cluster keeps of a token, in replicated state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenRecord {
-    /// The token.
-    pub id: TokenId,
-    /// Of the secret, which the cluster itself does not know.
-    pub secret_hash: Digest,
-    /// After this nobody joins with it.
-    pub expires_at: Timestamp,
-    /// Who made it.
-    pub created_by: String,
-    /// The one node that joined with it.
-    pub used_by: Option<NodeId>,
-}
-
 /// What a joiner shows.
 #[derive(Clone, Debug)]
 pub struct PresentedToken {
@@ -233,32 +218,35 @@ pub fn check_token(
         return Err(TokenError::OtherCluster { id, theirs: presented.cluster, ours });
     }
     match record {
-        Some(record) if record.id == id => record.check(presented, node, now),
+        Some(record) if record.id == id => check_record(record, presented, node, now),
         Some(_) | None => Err(TokenError::Forged { id }),
     }
 }
 
-impl TokenRecord {
-    /// As [`check_token`], for a record that is known to be the presented token's.
-    ///
-    /// # Errors
-    /// Why it admits nobody.
-    pub fn check(&self, presented: &PresentedToken, node: NodeId, now: Timestamp) -> Result<(), TokenError> {
-        let id = self.id;
-        // blake3::Hash compares in constant time.
-        let hash = |digest: Digest| blake3::Hash::from_bytes(*digest.as_bytes());
-        if presented.id != id || hash(presented.secret.hash()) != hash(self.secret_hash) {
-            return Err(TokenError::Forged { id: presented.id });
-        }
-        match self.used_by {
-            Some(by) if by != node => return Err(TokenError::Used { id, by }),
-            Some(_) | None => {}
-        }
-        if now >= self.expires_at {
-            return Err(TokenError::Expired { id, at: self.expires_at });
-        }
-        Ok(())
+/// As [`check_token`], for a record that is known to be the presented token's.
+///
+/// # Errors
+/// Why it admits nobody.
+fn check_record(
+    record: &TokenRecord,
+    presented: &PresentedToken,
+    node: NodeId,
+    now: Timestamp,
+) -> Result<(), TokenError> {
+    let id = record.id;
+    // blake3::Hash compares in constant time.
+    let hash = |digest: Digest| blake3::Hash::from_bytes(*digest.as_bytes());
+    if presented.id != id || hash(presented.secret.hash()) != hash(record.secret_hash) {
+        return Err(TokenError::Forged { id: presented.id });
     }
+    match record.used_by {
+        Some(by) if by != node => return Err(TokenError::Used { id, by }),
+        Some(_) | None => {}
+    }
+    if now >= record.expires_at {
+        return Err(TokenError::Expired { id, at: record.expires_at });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

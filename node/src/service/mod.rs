@@ -6,6 +6,8 @@ pub(crate) mod process;
 pub mod systemd;
 pub(crate) mod user;
 
+pub use relupd_core::driver::ServiceError;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,27 +39,6 @@ pub enum ServiceState {
     /// The main process, told apart from a later holder of the same pid by its start time (clock
     /// ticks since boot, field 22 of /proc/PID/stat).
     Running { pid: u32, start_time: u64 },
-}
-
-/// Why a service could not be started, stopped or asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// The process could not be started.
-    #[error("cannot start {instance}: {reason}")]
-    Start { instance: String, reason: String },
-    /// The process did not go away, not even when killed.
-    #[error("cannot stop {instance}: still there {after:?} after SIGKILL")]
-    Stop { instance: String, after: Duration },
-    /// The manager does not answer, or says no.
-    #[error("service manager on {instance}: {reason}")]
-    Manager { instance: String, reason: String },
-    /// The book of started processes cannot be read or written.
-    #[error("{path}")]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
 }
 
 /// Starts and stops one kind of instance.

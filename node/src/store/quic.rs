@@ -6,7 +6,7 @@ use crate::ids::NodeId;
 use crate::membership::Roster;
 use crate::transport::{Connection, Handler, Protocol, RecvStream, Transport};
 use async_trait::async_trait;
-use std::error::Error;
+use relupd_core::chain;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -84,10 +84,4 @@ impl Handler for Server {
             }
         }
     }
-}
-
-/// The error and its causes in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

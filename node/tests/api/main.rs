@@ -9,6 +9,6 @@ mod errors;
 mod outside;
 mod push;
 mod rollouts;
-#[path = "../rollout/world.rs"]
+#[path = "../../core/tests/rollout/world.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the scenarios of the rollout core")]
 mod world;

@@ -2,11 +2,9 @@
 //! can be killed and started again on their hosts.
 
 use super::context::{FakeContext, Shared};
-use super::data::{app, node, release, version};
 use crate::agent;
 use crate::driver::fake::{FakeHost, Step as FakeStep};
 use crate::format::Format;
-use crate::identity::token::TokenRecord;
 use crate::ids::{ClusterId, Digest, NodeId, RaftId, RolloutId, TokenId};
 use crate::rollout::view::View;
 use crate::rollout::{plan, step};
@@ -15,8 +13,10 @@ use crate::state::command::{Actor, Admission, Applied, Command};
 use crate::state::node::{Certificate, Membership, NodeRecord};
 use crate::state::release::ReleaseRecord;
 use crate::state::rollout::{Elapsed, Phase, Rollout};
+use crate::state::token::TokenRecord;
 use crate::state::{ClusterState, Genesis};
 use jiff::Timestamp;
+use relupd_core::agent::samples::{app, node, release, version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,10 +2,10 @@
 //! effect and its report. Whatever the moment, the rollout ends as without it, and no step runs twice.
 
 use super::cluster::Cluster;
-use super::data::{node, spec};
 use crate::driver::Rung;
 use crate::driver::fake::{Fault, Step as FakeStep};
 use crate::state::rollout::{Phase, Stage, Step};
+use relupd_core::agent::samples::{node, spec};
 use std::time::Duration;
 
 async fn survives(step: FakeStep, fault: Fault) {

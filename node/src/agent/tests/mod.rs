@@ -3,5 +3,4 @@
 mod cluster;
 mod context;
 mod crashes;
-pub(super) mod data;
 mod rollouts;

@@ -201,7 +201,7 @@ pub(super) async fn smoke_boot(helper: &Helper, release: &Path) -> CheckResult {
             "build the release again from a clean directory",
         ),
         Err(error) => failed(
-            format!("the runtime system does not run on this host: {}", crate::driver::checks::chain(&error)),
+            format!("the runtime system does not run on this host: {}", relupd_core::chain(&error)),
             "see what it says; build the release on the oldest system that it shall run on",
         ),
     }

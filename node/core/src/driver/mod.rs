@@ -1,0 +1,186 @@
+//! The words between an agent and the drivers of its apps: what was observed, what is asked for, what
+//! became of it. The drivers themselves are in the daemon.
+
+mod error;
+
+pub use error::{DriverError, ServiceError};
+
+use crate::ids::{BootNonce, ReleaseVersion};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How a node gets from one version to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// By relup, in the living VM.
+    Hot,
+    /// Stop, switch, start.
+    Restart,
+    /// Nothing is installed yet: start for the first time.
+    First,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hot => "hot",
+            Self::Restart => "restart",
+            Self::First => "first",
+        })
+    }
+}
+
+/// What was found on this host. Never written by anybody but this host's agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The version that the host boots into; `None` where nothing is installed.
+    pub permanent: Option<ReleaseVersion>,
+    /// What runs now.
+    pub running: Running,
+    /// What the sources taken together amount to.
+    pub condition: Condition,
+}
+
+impl Observation {
+    /// The running version, where one is known.
+    #[must_use]
+    pub fn version(&self) -> Option<&ReleaseVersion> {
+        match &self.running {
+            Running::Up { version, .. } => Some(version),
+            Running::Down | Running::Unknown { .. } => None,
+        }
+    }
+
+    /// Whether one version runs, wholly, permanent or on trial.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match self.condition {
+            Condition::Trial | Condition::Clean | Condition::Debris { .. } => true,
+            Condition::Absent
+            | Condition::Stopped
+            | Condition::HalfEnvironment { .. }
+            | Condition::TornPointers { .. }
+            | Condition::HandlerLies { .. }
+            | Condition::MixedCode { .. }
+            | Condition::Unknown { .. } => false,
+        }
+    }
+}
+
+/// Whether the app runs, and as what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Running {
+    /// No process.
+    Down,
+    /// It runs this version, in this life of its VM.
+    Up { version: ReleaseVersion, boot_nonce: BootNonce },
+    /// A process is there, but it does not answer: neither up nor down.
+    Unknown { reason: String },
+}
+
+/// The classes of what an agent can find, after the sources (pointers on disk, RELEASES, release
+/// handler, module digests, application environment) were held against each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Condition {
+    /// Nothing of the app is on this host.
+    Absent,
+    /// Every source says the same version, which runs and is permanent.
+    Clean,
+    /// A trial: `running` differs from `permanent`, and every source agrees on that.
+    Trial,
+    /// Down, with pointers that agree.
+    Stopped,
+    /// Code of the old version under the environment of the new one. Cure: restart.
+    HalfEnvironment { detail: String },
+    /// The pointers on disk disagree. Cure: write the version that was decided.
+    TornPointers { detail: String },
+    /// The release handler believes what neither disk nor code says.
+    HandlerLies { detail: String },
+    /// Modules of neither or of both versions. Cure: restart.
+    MixedCode { detail: String },
+    /// Directories that belong to no registered release. Harmless; staged again.
+    Debris { detail: String },
+    /// Could not be told.
+    Unknown { reason: String },
+}
+
+/// One check of a preflight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The check's name, e.g. `P3 relup leads there`; its first word is its key.
+    pub name: String,
+    /// What came of it.
+    pub result: CheckResult,
+}
+
+impl Check {
+    /// The name that a policy knows it by, e.g. `P3`.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.name.split(' ').next().unwrap_or(&self.name)
+    }
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckResult {
+    /// Holds.
+    Passed,
+    /// Holds for `restart`, not for `hot`.
+    NotHot {
+        reason: String,
+        #[serde(default)]
+        remedy: String,
+    },
+    /// Does not hold, and the app's policy takes that for a warning.
+    Warning { reason: String },
+    /// Does not hold.
+    Failed { reason: String, remedy: String },
+}
+
+/// A step that the driver is asked to take: from where to where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The version to come from; `None` for a first installation.
+    pub from: Option<ReleaseVersion>,
+    /// The version to go to.
+    pub to: ReleaseVersion,
+    /// How.
+    pub method: Method,
+    /// The step's id: repeating a step under the same id attaches to it and never runs it twice.
+    pub operation: String,
+}
+
+/// A rung of the ladder of ways back, gentlest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Relup down in the living VM, then make `from` permanent if it is not.
+    RelupDown,
+    /// Point the host at `from`, then restart the app.
+    Restart,
+    /// `from` is nothing: stop the app and take its files away.
+    Unplace,
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RelupDown => "relup down",
+            Self::Restart => "restart",
+            Self::Unplace => "unplace",
+        })
+    }
+}
+
+/// Whether the app's VM is there, pushed the instant it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// Not known yet, e.g. right after the daemon's start.
+    Unknown,
+    /// It runs, in this life.
+    Up { boot_nonce: BootNonce },
+    /// It is gone.
+    Down,
+}

@@ -1,0 +1,204 @@
+use super::template::NodeVariables;
+use super::*;
+use crate::ids::NodeId;
+use crate::toml_reader::Problem;
+
+const EXAMPLE: &str = include_str!("../../../../docs/examples/app.toml");
+const SMALLEST: &str = "name = \"shop\"\nroot = \"/opt/shop\"\n";
+
+fn problems_of(extra: &str) -> Vec<String> {
+    let errors = parse(&format!("{SMALLEST}{extra}")).expect_err("the spec has mistakes");
+    errors.problems.iter().map(|problem: &Problem| format!("{}: {}", problem.key, problem.message)).collect()
+}
+
+fn node(labels: &[(&str, &str)]) -> NodeVariables {
+    NodeVariables {
+        id: NodeId::from_parts(1, 2),
+        name: "web-1".to_owned(),
+        address: "10.0.0.7".parse().expect("an address"),
+        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    }
+}
+
+/// Asserts that there is exactly one problem, with this key, that mentions all of the words.
+fn one_problem(extra: &str, key: &str, words: &[&str]) {
+    let problems = problems_of(extra);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with(&format!("{key}: ")), "{problems:?}");
+    for word in words {
+        assert!(problems[0].contains(word), "{word:?} not in {problems:?}");
+    }
+}
+
+#[test]
+fn two_lines_are_enough() {
+    let spec = parse(SMALLEST).expect("the smallest spec");
+    assert_eq!(spec.release.as_str(), "shop");
+    assert_eq!(spec.driver, DriverKind::Erlang);
+    assert_eq!(spec.service, ServiceKind::Child);
+    assert_eq!(spec.health.start_grace, Duration::from_secs(30));
+    assert_eq!(spec.health.checks, []);
+    assert_eq!(
+        spec.upgrade,
+        UpgradePolicy {
+            method: MethodPolicy::Auto,
+            canary: 1,
+            promote: Promote::Auto,
+            max_in_flight: 1,
+            max_unavailable: 0,
+            bake: Duration::from_secs(30),
+            permanent: Permanent::AtEnd,
+            on_failure: OnFailure::Revert,
+            already_sick: AlreadySick::Refuse,
+            unreachable: Unreachable::Refuse,
+            progress_deadline: Duration::from_secs(300),
+            rollout_deadline: Duration::from_secs(7200),
+            revert_deadline: Duration::from_secs(600),
+            orphan: Orphan::Revert { after: Duration::from_secs(1800), stagger: Duration::from_secs(60) },
+            preflight: Box::default(),
+        }
+    );
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let example = parse(EXAMPLE).expect("the example");
+    let smallest = parse(SMALLEST).expect("the smallest spec");
+    assert_eq!(example.upgrade, smallest.upgrade);
+    assert_eq!(example.stop_grace, smallest.stop_grace);
+    assert_eq!(example.health.checks.len(), 3);
+    assert_eq!(HealthPolicy { checks: Vec::new(), ..example.health }, smallest.health);
+}
+
+#[test]
+fn survives_being_written_and_read_again() {
+    let restart = "user = \"shop\"\ndriver = \"restart\"\n[restart]\ncommand = \"bin/server\"\n\
+                   arguments = [\"-n\", \"{{node.name}}\"]\n[service]\nkind = \"systemd\"\n\
+                   [upgrade]\norphan = \"hold\"\nchecks = { P7 = \"warn\" }\nrequire_hardening = [\"pie\"]\nalready_sick = \"count\"\nmax_unavailable = 2\n\
+                   bake = \"0s\"\npermanent = \"per-node\"\n";
+    for text in [SMALLEST, EXAMPLE, &format!("{SMALLEST}{restart}")] {
+        let spec = parse(text).expect("a good spec");
+        let written = to_toml(&spec);
+        assert_eq!(parse(&written).as_ref(), Ok(&spec), "{written}");
+    }
+}
+
+#[test]
+fn reports_all_mistakes_with_their_lines() {
+    let errors =
+        parse("name = \"Shop\"\n[health]\ninterval = \"0s\"\n[upgrade]\nbake = \"soon\"\ncanari = 1\n")
+            .expect_err("five mistakes");
+    let keys: Vec<_> = errors.problems.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
+    assert_eq!(
+        keys,
+        [
+            (None, "root"),
+            (Some(1), "name"),
+            (Some(3), "health.interval"),
+            (Some(5), "upgrade.bake"),
+            (Some(6), "upgrade.canari"),
+        ]
+    );
+    assert!(errors.to_string().contains("\n  line 6: upgrade.canari: unknown key; did you mean `canary`?"));
+}
+
+#[test]
+fn refuses_intervals_and_timeouts_of_zero() {
+    one_problem("[health]\ninterval = \"0s\"", "health.interval", &["from 1ms"]);
+    one_problem(
+        "[[health.check]]\ntcp = \"127.0.0.1:1\"\ntimeout = \"0s\"",
+        "health.check[0].timeout",
+        &["from 1ms"],
+    );
+    one_problem("[upgrade]\nprogress_deadline = \"0s\"", "upgrade.progress_deadline", &["from 1ms"]);
+}
+
+#[test]
+fn refuses_a_body_that_is_no_regular_expression() {
+    one_problem(
+        "[[health.check]]\nhttp = \"http://127.0.0.1/\"\nbody = \"(\"",
+        "health.check[0].body",
+        &["not a regular expression"],
+    );
+}
+
+#[test]
+fn refuses_urls_and_addresses_that_do_not_parse() {
+    one_problem(
+        "[[health.check]]\nhttp = \"127.0.0.1:80\"",
+        "health.check[0].http",
+        &["not a URL", "http://"],
+    );
+    one_problem("[[health.check]]\nhttp = \"https://a/\"", "health.check[0].http", &["plain HTTP"]);
+    one_problem("[[health.check]]\ntcp = \"localhost\"", "health.check[0].tcp", &["port"]);
+    one_problem("[[health.check]]\nexec = [\"true\"]", "health.check[0].exec", &["absolute"]);
+}
+
+#[test]
+fn refuses_variables_that_nobody_knows() {
+    one_problem(
+        "[environment]\nX = \"{{node.port}}\"",
+        "environment",
+        &["X", "`node.port`", "node.labels.KEY"],
+    );
+    one_problem(
+        "[[health.check]]\nhttp = \"http://{{nod.name}}/\"",
+        "health.check[0].http",
+        &["unknown variable", "`nod.name`"],
+    );
+}
+
+#[test]
+fn refuses_checks_that_ask_nothing_or_too_much() {
+    one_problem("[[health.check]]\nname = \"x\"", "health.check[0]", &["asks nothing"]);
+    one_problem(
+        "[[health.check]]\ntcp = \"a:1\"\nexec = [\"/bin/true\"]",
+        "health.check[0]",
+        &["more than one"],
+    );
+    one_problem(
+        "[[health.check]]\ntcp = \"a:1\"\n[[health.check]]\ntcp = \"a:2\"",
+        "health.check[1].name",
+        &["taken"],
+    );
+}
+
+#[test]
+fn refuses_roots_that_lead_astray() {
+    for root in ["/", "opt/shop", "/opt/../etc", ""] {
+        let text = format!("name = \"shop\"\nroot = \"{root}\"");
+        let errors = parse(&text).expect_err(root);
+        assert_eq!(errors.problems[0].key, "root");
+    }
+}
+
+#[test]
+fn refuses_settings_that_have_no_effect() {
+    one_problem("[restart]\ncommand = \"bin/x\"", "restart", &["driver"]);
+    one_problem("[service]\nunit = \"x.service\"", "service.unit", &["systemd"]);
+    one_problem("[upgrade]\nmax_unavailable = 1", "upgrade.max_unavailable", &["already_sick"]);
+    one_problem("[upgrade.checks]\nP1 = \"warn\"", "upgrade.checks", &["P1", "P7"]);
+    one_problem("[upgrade.checks]\nP7 = \"ignore\"", "upgrade.checks", &["P7", "ignore"]);
+    one_problem("[upgrade]\nrequire_hardening = [\"asbestos\"]", "upgrade.require_hardening", &["pie"]);
+    one_problem("[upgrade]\norphan = \"hold\"\norphan_after = \"1m\"", "upgrade.orphan", &["orphan_after"]);
+}
+
+#[test]
+fn resolves_to_the_values_of_the_node() {
+    let text = "name = \"shop\"\nroot = \"/opt/{{node.labels.tier}}/shop\"\n\
+                [environment]\nWHO = \"{{node.name}}\"\n\
+                [[health.check]]\nhttp = \"http://{{node.address}}:{{node.labels.port}}/\"\n";
+    let spec = parse(text).expect("a good spec");
+    let resolved = resolve(&spec, &node(&[("tier", "a"), ("port", "8080")])).expect("all labels are there");
+    assert_eq!(resolved.root, PathBuf::from("/opt/a/shop"));
+    assert_eq!(resolved.environment["WHO"], "web-1");
+    let url = "http://10.0.0.7:8080/".to_owned();
+    assert_eq!(resolved.health.checks[0].probe, Probe::Http { url, status: 200, body: None });
+}
+
+#[test]
+fn a_label_that_is_missing_or_leads_out_of_the_root_is_an_error() {
+    let spec = parse("name = \"shop\"\nroot = \"/opt/{{node.labels.tier}}/shop\"\n").expect("a good spec");
+    assert!(matches!(resolve(&spec, &node(&[])), Err(ResolveError::Template { .. })));
+    assert!(matches!(resolve(&spec, &node(&[("tier", "../..")])), Err(ResolveError::Invalid { .. })));
+}
