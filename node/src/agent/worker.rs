@@ -101,7 +101,8 @@ impl Worker {
             }
             let action = self.core.next(&snapshot)?;
             let span = self.span.clone();
-            self.take(self.core.next_move(action, snapshot.now)).instrument(span).await?;
+            let next = self.core.next_move(action, snapshot.now);
+            self.take(next).instrument(span).await?;
         }
     }
 

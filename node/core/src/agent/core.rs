@@ -1,8 +1,11 @@
 //! One app's agent without hands: what it knows, what it does next, and what it makes of what came of
 //! it. It reads no clock, waits for nothing and touches nothing; `worker.rs` drives it on a host.
 
+#[cfg(test)]
+mod tests;
+
 use super::backoff::{Backoff, Kind};
-use super::decide::{Action, Input, decide};
+use super::decide::{Action, Authority, Input, decide, tell};
 use super::ledger::{LedgerEntry, TrialProgress};
 use super::memory::Memory;
 use crate::clock::Monotonic;
@@ -12,7 +15,7 @@ use crate::ids::{AppName, Generation, NodeId};
 use crate::spec::AppSpec;
 use crate::state::ClusterState;
 use crate::state::app::{Assignment, Instance};
-use crate::state::rollout::Turn;
+use crate::state::rollout::{Phase, Turn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +45,8 @@ pub struct Core {
     lives: Liveness,
     lives_since: Monotonic,
     generation: Option<Generation>,
+    /// When that order came. It is carried out by what is seen from then on.
+    ordered_at: Monotonic,
     /// Whether this node has its turn under that order.
     in_turn: bool,
 }
@@ -97,6 +102,7 @@ impl Core {
             lives,
             lives_since: now,
             generation: None,
+            ordered_at: now,
             in_turn: false,
         }
     }
@@ -131,17 +137,17 @@ impl Core {
             self.lives_since = now;
             self.observation = None;
         }
-        if self.observation.as_ref().is_some_and(|(_, at)| now.since(*at) >= OBSERVE_EVERY) {
-            self.observation = None;
-        }
         let instance = self.instance(&snapshot.state);
         let generation =
             instance.and_then(|instance| instance.assignment.as_ref()).map(|order| order.generation);
         let turned = generation != self.generation;
         if turned {
             self.generation = generation;
+            self.ordered_at = now;
             self.backoff.clear();
         }
+        let (ordered_at, stale) = (self.ordered_at, |at: Monotonic| now.since(at) >= OBSERVE_EVERY);
+        self.observation.take_if(|(_, at)| *at < ordered_at || stale(*at));
         self.in_turn = self.turn_of(&snapshot.state) == Some(Turn::Given);
         self.memory.turn_to(generation);
         let applied = |(seen, healthy): &mut (Observation, Option<bool>)| {
@@ -169,7 +175,7 @@ impl Core {
         let instance = app.instances.get(&self.node)?;
         let rollout =
             instance.assignment.as_ref().and_then(|order| snapshot.state.rollout(order.rollout).ok());
-        Some(decide(&Input {
+        let input = Input {
             node: self.node,
             app,
             instance,
@@ -183,16 +189,26 @@ impl Core {
             contact_age: snapshot.contact_age,
             host_boot: &self.host_boot,
             now: snapshot.now,
-        }))
+        };
+        let action = decide(&input);
+        let kind = Kind::of(&action);
+        // What has to wait leaves time to tell what was seen: an app that does not come up is not told of
+        // by its being started again and again.
+        let waits = kind != Kind::Cluster && self.backoff.blocked(kind, snapshot.now).is_some();
+        Some(if waits { tell(&input).unwrap_or(action) } else { action })
     }
 
     /// How this action is to be carried out now.
     #[must_use]
-    pub fn next_move(&self, action: Action, now: Monotonic) -> Move {
+    pub fn next_move(&mut self, action: Action, now: Monotonic) -> Move {
         if let Action::Wait { until, .. } = action {
             let look = self.observation.as_ref().map(|(_, at)| *at + OBSERVE_EVERY);
             Move::Rest { until: until.into_iter().chain(look).min() }
         } else if let Some(until) = self.backoff.blocked(Kind::of(&action), now) {
+            if action.claims_to_be_there() {
+                // Until it is said, anything may happen to what it rests on.
+                self.observation = None;
+            }
             Move::Rest { until: Some(until) }
         } else {
             Move::Act(action)
@@ -243,10 +259,21 @@ impl Core {
 
     /// Whether an effect that was noted may begin: the order and the turn that it was decided under are still
     /// the newest here, after the time that the note took (S4).
+    ///
+    /// An orphan has nobody to ask; but an order that came while it noted its way back, or the decision, says
+    /// that it is none.
     #[must_use]
     pub fn may_begin(&self, action: &Action, state: &ClusterState) -> bool {
         let same = self.order(state).map(|order| order.generation) == self.generation;
-        !action.needs_barrier() || (same && !self.is_overruled(state))
+        match action {
+            Action::RollBack { by: Authority::Orphan(rollout), .. } => {
+                let undecided = |phase: &Phase| {
+                    !phase.is_terminal() && !matches!(phase, Phase::Committing { decided: true })
+                };
+                same && state.rollout(*rollout).is_ok_and(|rollout| undecided(&rollout.phase))
+            }
+            action => !action.needs_barrier() || (same && !self.is_overruled(state)),
+        }
     }
 
     fn turn_of(&self, state: &ClusterState) -> Option<Turn> {

@@ -24,8 +24,7 @@ pub struct Effect {
     pub applied: Arc<ClusterState>,
     /// When the linearizable read that it was fenced by was asked for, in true time.
     pub read_asked_at: Option<Duration>,
-    /// How long the node had no contact with a proven leader when it decided, as it measures it itself. A
-    /// way back that is in the ledger goes on, also where contact came while that was written.
+    /// How long the node had no contact with a proven leader when it decided, as it measures it itself.
     pub contact_age: Duration,
     /// It is noted in the ledger just now, and not from before a crash.
     pub noted_now: bool,
@@ -113,18 +112,22 @@ pub(super) fn a_repair_writes_what_was_decided(effect: &Effect) -> Option<Violat
 }
 
 /// S4. The orphan rule is for a node that was left alone for long enough, and never once the decision is
-/// applied there: from then on it goes forward.
+/// applied there: from then on it goes forward. How long it was alone is asked when its way back begins. One
+/// that is in the ledger is gone to its end, rung by rung, also where contact came meanwhile: halfway down
+/// is worse than either end, and nobody but this node knows how far it has come.
 pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
     effect: &Effect,
 ) -> Option<Violation> {
-    let Action::RollBack { by: Authority::Orphan(id), .. } = &effect.action else { return None };
+    let Action::RollBack { by: Authority::Orphan(id), ladder, .. } = &effect.action else { return None };
     let rollout = effect.applied.rollouts.get(id)?;
     if matches!(rollout.phase, Phase::Committing { decided: true }) {
         return effect.broken("commit is decided".to_owned());
     }
     match rollout.spec.upgrade.orphan {
         Orphan::Hold => effect.broken("its policy is to hold".to_owned()),
-        Orphan::Revert { after, .. } if effect.noted_now && effect.contact_age < after => {
+        Orphan::Revert { after, .. }
+            if effect.noted_now && ladder.tried.is_empty() && effect.contact_age < after =>
+        {
             effect.broken(format!("after {:?}, its deadline is {after:?}", effect.contact_age))
         }
         Orphan::Revert { .. } => None,

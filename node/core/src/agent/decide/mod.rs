@@ -10,7 +10,7 @@ mod orphan;
 mod prepare;
 mod revert;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::ledger::{Ladder, LedgerEntry, Trial};
 use super::memory::Memory;
@@ -114,6 +114,26 @@ impl Action {
         }
     }
 
+    /// Whether it says that this node is where it is to be.
+    #[must_use]
+    pub const fn claims_to_be_there(&self) -> bool {
+        let Self::Report { report, .. } = self else { return false };
+        match report {
+            Report::Healthy { .. }
+            | Report::ReadyToCommit { .. }
+            | Report::Committed
+            | Report::Reverted { .. } => true,
+            Report::Prepared { .. }
+            | Report::PrepareFailed { .. }
+            | Report::Stage { .. }
+            | Report::Failed { .. }
+            | Report::CannotFetch { .. }
+            | Report::Fetched
+            | Report::AskTurn
+            | Report::RevertFailed { .. } => false,
+        }
+    }
+
     /// Whether it may be given up at any time because it changes nothing on this host, or nothing
     /// that is not simply done again.
     #[must_use]
@@ -180,6 +200,12 @@ pub fn decide(input: &Input<'_>) -> Action {
         (Action::Observe, Some(seen)) => idle::tell(input, seen).unwrap_or(action),
         _ => action,
     }
+}
+
+/// Tells what was seen, where the cluster believes something else: for when there is time.
+#[must_use]
+pub fn tell(input: &Input<'_>) -> Option<Action> {
+    idle::tell(input, input.observation?)
 }
 
 /// Ends a wait by then at the latest.

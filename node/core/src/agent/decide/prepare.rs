@@ -1,7 +1,7 @@
 //! Preparing: place and check. No code is loaded, nothing is changed that runs.
 
 use super::order::Ordered;
-use super::{Action, Input, describe, known, torn};
+use super::{Action, Input, describe, idle, known, torn};
 use crate::driver::{Check, CheckResult, Method, Observation, Running};
 use crate::spec::{CheckPolicy, MethodPolicy};
 use crate::state::command::Report;
@@ -38,7 +38,8 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     }
     Some(match &input.memory.checks {
         None => Action::Preflight { transition: order.transition(order.assignment.method, "preflight") },
-        Some(checks) => order.report(judge(order, checks)),
+        // Who is sick, and whether that matters, the leader says by what it was told.
+        Some(checks) => idle::tell(input, seen).unwrap_or_else(|| order.report(judge(order, checks))),
     })
 }
 

@@ -16,31 +16,31 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) const ROLLOUT: RolloutId = RolloutId(1);
-pub(super) const GENERATION: Generation = Generation(5);
-pub(super) const BAKE: Duration = Duration::from_secs(10);
+pub(in crate::agent) const ROLLOUT: RolloutId = RolloutId(1);
+pub(in crate::agent) const GENERATION: Generation = Generation(5);
+pub(in crate::agent) const BAKE: Duration = Duration::from_secs(10);
 
 /// Node 2 of three, on its way from 0.1.0 to 0.2.0, at second 100 of its daemon.
-pub(super) struct Case {
-    pub(super) app: App,
-    pub(super) instance: Instance,
-    pub(super) rollout: Rollout,
-    pub(super) ledger: LedgerEntry,
-    pub(super) memory: Memory,
-    pub(super) observation: Option<Observation>,
-    pub(super) observed_at: Monotonic,
-    pub(super) liveness: Liveness,
-    pub(super) health: Health,
-    pub(super) contact_age: Duration,
-    pub(super) now: Monotonic,
+pub(in crate::agent) struct Case {
+    pub(in crate::agent) app: App,
+    pub(in crate::agent) instance: Instance,
+    pub(in crate::agent) rollout: Rollout,
+    pub(in crate::agent) ledger: LedgerEntry,
+    pub(in crate::agent) memory: Memory,
+    pub(in crate::agent) observation: Option<Observation>,
+    pub(in crate::agent) observed_at: Monotonic,
+    pub(in crate::agent) liveness: Liveness,
+    pub(in crate::agent) health: Health,
+    pub(in crate::agent) contact_age: Duration,
+    pub(in crate::agent) now: Monotonic,
 }
 
-pub(super) fn at(seconds: u64) -> Monotonic {
+pub(in crate::agent) fn at(seconds: u64) -> Monotonic {
     Monotonic::from_start(Duration::from_secs(seconds))
 }
 
 /// `running` and `permanent`, with the condition that follows from them.
-pub(super) fn seen(running: Option<(&str, &str)>, permanent: Option<&str>) -> Observation {
+pub(in crate::agent) fn seen(running: Option<(&str, &str)>, permanent: Option<&str>) -> Observation {
     let condition = match (running, permanent) {
         (Some((running, _)), Some(permanent)) if running == permanent => Condition::Clean,
         (Some(_), _) => Condition::Trial,
@@ -54,14 +54,14 @@ pub(super) fn seen(running: Option<(&str, &str)>, permanent: Option<&str>) -> Ob
     Observation { permanent: permanent.map(version), running, condition }
 }
 
-pub(super) fn torn(mut seen: Observation) -> Observation {
+pub(in crate::agent) fn torn(mut seen: Observation) -> Observation {
     seen.condition = Condition::HalfEnvironment { detail: "env of 0.2.0".to_owned() };
     seen
 }
 
 impl Case {
     /// Nothing ordered; 0.1.0 runs in life `a`, permanent, healthy, and everybody knows.
-    pub(super) fn idle() -> Self {
+    pub(in crate::agent) fn idle() -> Self {
         let mut spec = spec();
         spec.upgrade.bake = BAKE;
         let steps = (1..=3).map(|number| PlanStep {
@@ -139,7 +139,7 @@ impl Case {
         }
     }
 
-    pub(super) fn ordered(order: Order) -> Self {
+    pub(in crate::agent) fn ordered(order: Order) -> Self {
         let mut case = Self::idle();
         case.instance.assignment = Some(Assignment {
             generation: GENERATION,
@@ -171,46 +171,46 @@ impl Case {
     }
 
     /// A first installation instead: nothing is there.
-    pub(super) fn first(mut self) -> Self {
+    pub(in crate::agent) fn first(mut self) -> Self {
         let assignment = self.instance.assignment.as_mut().unwrap();
         (assignment.from, assignment.method) = (None, Method::First);
         self.liveness = Liveness::Down;
         self.sees(seen(None, None))
     }
 
-    pub(super) fn by(mut self, method: Method) -> Self {
+    pub(in crate::agent) fn by(mut self, method: Method) -> Self {
         self.instance.assignment.as_mut().unwrap().method = method;
         self
     }
 
-    pub(super) fn at(mut self, step: Step) -> Self {
+    pub(in crate::agent) fn at(mut self, step: Step) -> Self {
         std::sync::Arc::make_mut(self.rollout.nodes.get_mut(&node(2)).unwrap()).step = step;
         self
     }
 
-    pub(super) fn in_phase(mut self, phase: Phase) -> Self {
+    pub(in crate::agent) fn in_phase(mut self, phase: Phase) -> Self {
         self.rollout.phase = phase;
         self
     }
 
     /// Seen now, and known to everybody.
-    pub(super) fn sees(mut self, seen: Observation) -> Self {
+    pub(in crate::agent) fn sees(mut self, seen: Observation) -> Self {
         self.instance.observed = Some(seen.clone());
         self.observation = Some(seen);
         self
     }
 
-    pub(super) fn blind(mut self) -> Self {
+    pub(in crate::agent) fn blind(mut self) -> Self {
         self.observation = None;
         self
     }
 
-    pub(super) fn lives(mut self, liveness: Liveness) -> Self {
+    pub(in crate::agent) fn lives(mut self, liveness: Liveness) -> Self {
         self.liveness = liveness;
         self
     }
 
-    pub(super) fn trial(mut self, progress: TrialProgress) -> Self {
+    pub(in crate::agent) fn trial(mut self, progress: TrialProgress) -> Self {
         self.ledger.trial = Some(Trial {
             rollout: ROLLOUT,
             generation: GENERATION,
@@ -225,7 +225,7 @@ impl Case {
     }
 
     /// The trial of 0.2.0 runs in life `a`, verified, healthy since second 60, judged since 50.
-    pub(super) fn verified(self) -> Self {
+    pub(in crate::agent) fn verified(self) -> Self {
         let mut case = self
             .trial(TrialProgress::Verified { boot_nonce: life("a") })
             .sees(seen(Some(("0.2.0", "a")), Some("0.1.0")));
@@ -233,18 +233,18 @@ impl Case {
         case
     }
 
-    pub(super) fn feels(mut self, verdict: Verdict) -> Self {
+    pub(in crate::agent) fn feels(mut self, verdict: Verdict) -> Self {
         self.health.verdict = verdict;
         self.instance.healthy = self.health.flag();
         self
     }
 
-    pub(super) fn said(mut self, report: Report) -> Self {
+    pub(in crate::agent) fn said(mut self, report: Report) -> Self {
         self.memory.answered = Some(report);
         self
     }
 
-    pub(super) fn input(&self) -> Input<'_> {
+    pub(in crate::agent) fn input(&self) -> Input<'_> {
         Input {
             node: node(2),
             app: &self.app,
@@ -262,25 +262,25 @@ impl Case {
         }
     }
 
-    pub(super) fn decide(&self) -> Action {
+    pub(in crate::agent) fn decide(&self) -> Action {
         decide(&self.input())
     }
 
     /// The action's name, with what matters most of it.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::agent) fn name(&self) -> String {
         name(&self.decide())
     }
 }
 
-pub(super) fn healthy(since: u64) -> Verdict {
+pub(in crate::agent) fn healthy(since: u64) -> Verdict {
     Verdict::Healthy { since: at(since) }
 }
 
-pub(super) fn unhealthy() -> Verdict {
+pub(in crate::agent) fn unhealthy() -> Verdict {
     Verdict::Unhealthy { check: "http".to_owned(), reason: "500".to_owned() }
 }
 
-pub(super) fn name(action: &Action) -> String {
+pub(in crate::agent) fn name(action: &Action) -> String {
     let report = |report: &Report| match report {
         Report::Failed { failure } => {
             let kind = format!("{failure:?}");

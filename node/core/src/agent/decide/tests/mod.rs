@@ -1,6 +1,6 @@
 //! Tables of order, ledger and sight against the one right action.
 
-mod case;
+pub(in crate::agent) mod case;
 mod forward;
 mod idle;
 mod later;

@@ -1,0 +1,189 @@
+//! Scripts for one agent's core: what it is told, and what it does then. Most were found by the simulator;
+//! the seeds are named.
+
+use super::*;
+use crate::agent::ContextError;
+use crate::agent::decide::Authority;
+use crate::agent::decide::tests::case::{Case, GENERATION, name, seen};
+use crate::agent::outcome::Ended;
+use crate::agent::samples::{node, spec};
+use crate::driver::{Condition, DriverError};
+use crate::ids::ClusterId;
+use crate::spec::Orphan;
+use crate::state::app::Order;
+use crate::state::command::{Applied, Report};
+use crate::state::rollout::{Phase, Stage, Step};
+
+/// A core in the case's situation, with a clock and a state that the script moves on.
+struct Script {
+    case: Case,
+    core: Core,
+}
+
+impl Script {
+    fn new(case: Case) -> Self {
+        let mut core = Core::new(
+            node(2),
+            spec(),
+            "boot".to_owned(),
+            case.ledger.clone(),
+            case.liveness.clone(),
+            case.memory.judge_from,
+        );
+        core.memory = case.memory.clone();
+        Self { case, core }
+    }
+
+    fn state(&self) -> ClusterState {
+        let mut state = ClusterState::awaited(ClusterId::from_parts(1, 1));
+        let mut app = self.case.app.clone();
+        app.instances.insert(node(2), self.case.instance.clone().into());
+        state.apps.insert(app.spec.name.clone(), app);
+        state.rollouts.insert(self.case.rollout.id, self.case.rollout.clone().into());
+        state
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            state: self.state().into(),
+            health: self.case.health.clone(),
+            liveness: self.case.liveness.clone(),
+            contact_age: self.case.contact_age,
+            now: self.case.now,
+        }
+    }
+
+    fn later(&mut self, seconds: u64) {
+        self.case.now = self.case.now + Duration::from_secs(seconds);
+    }
+
+    /// What it does now; `None` where it rests.
+    fn moves(&mut self) -> Option<Action> {
+        let snapshot = self.snapshot();
+        self.core.refresh(&snapshot);
+        let action = self.core.next(&snapshot).expect("the app is placed here");
+        match self.core.next_move(action, snapshot.now) {
+            Move::Rest { .. } => None,
+            Move::Act(action) => Some(action),
+        }
+    }
+
+    #[track_caller]
+    fn expect(&mut self, expected: &str) -> Action {
+        let action = self.moves();
+        assert_eq!(action.as_ref().map(name).as_deref(), Some(expected));
+        action.expect("it was compared")
+    }
+
+    fn ends(&mut self, action: &Action, ended: Ended) {
+        let _follow = self.core.take_in(action, ended, self.case.now, self.case.now);
+    }
+
+    /// It looks, and sees this.
+    #[track_caller]
+    fn looks(&mut self, seen: &Observation) {
+        let observe = self.expect("observe");
+        self.ends(&observe, Ended::Observed(Ok(seen.clone())));
+    }
+
+    /// It says this, and nobody hears.
+    #[track_caller]
+    fn says_in_vain(&mut self, expected: &str) {
+        let report = self.expect(expected);
+        self.ends(&report, Ended::Answered(Err(ContextError::NoQuorum { reason: "cut off".to_owned() })));
+    }
+}
+
+/// Seed 3857: the verdict was said again and again without a quorum, and rested on a look from before
+/// somebody loaded other modules by hand.
+#[test]
+fn a_verdict_that_nobody_heard_rests_on_another_look_when_it_is_said_again() {
+    let step = Step::Upgrading { generation: GENERATION, stage: Stage::Baking };
+    let trial = seen(Some(("0.2.0", "a")), Some("0.1.0"));
+    let mut script = Script::new(Case::ordered(Order::Upgrade).verified().at(step));
+    script.looks(&trial);
+    script.says_in_vain("Healthy");
+    assert_eq!(script.moves(), None, "it is not said again at once");
+    script.later(1);
+    let mut patched = trial;
+    patched.condition = Condition::MixedCode { detail: "modules of no registered release".to_owned() };
+    script.looks(&patched);
+    script.expect("failed Verify");
+}
+
+/// Seed 6507: the pointers were torn between the last look and the order to go back.
+#[test]
+fn an_order_is_carried_out_by_what_is_seen_after_it_came() {
+    let stands = seen(Some(("0.1.0", "a")), Some("0.1.0"));
+    let mut script = Script::new(Case::idle());
+    script.looks(&stands);
+    assert_eq!(script.moves(), None);
+    script.later(20);
+    let ordered = Case::ordered(Order::Revert);
+    script.case.instance.assignment = ordered.instance.assignment;
+    script.case.rollout = ordered.rollout;
+    let mut torn = stands;
+    torn.permanent = None;
+    torn.condition = Condition::TornPointers { detail: "start_erl.data cannot be read".to_owned() };
+    script.looks(&torn);
+    script.expect("roll back by restart");
+}
+
+/// Seed 8898: the decision was applied while the way back was written into the ledger.
+#[test]
+fn an_orphan_that_learns_of_the_decision_while_it_notes_its_way_back_does_not_begin_it() {
+    let mut case = Case::ordered(Order::Drain).verified();
+    case.rollout.spec.upgrade.orphan =
+        Orphan::Revert { after: Duration::from_secs(60), stagger: Duration::ZERO };
+    case.contact_age = Duration::from_secs(60);
+    let mut script = Script::new(case);
+    script.looks(&seen(Some(("0.2.0", "a")), Some("0.1.0")));
+    let back = script.expect("roll back by relup down");
+    assert!(matches!(back, Action::RollBack { by: Authority::Orphan(_), .. }));
+    let noted = script.core.note(&back).expect("it was not noted before");
+    script.core.noted(noted);
+    assert!(script.core.may_begin(&back, &script.state()));
+
+    script.case.rollout.phase = Phase::Committing { decided: true };
+    assert!(!script.core.may_begin(&back, &script.state()));
+    script.case.rollout.phase = Phase::Committing { decided: false };
+    let newer = Case::ordered(Order::Revert).instance.assignment.expect("it is ordered");
+    script.case.instance.assignment =
+        Some(crate::state::app::Assignment { generation: Generation(GENERATION.0 + 1), ..newer });
+    assert!(!script.core.may_begin(&back, &script.state()), "somebody leads again");
+}
+
+/// Seeds 6301 and 100078: an app that a repair had taken down did not come up again. The cluster went on
+/// taking it for healthy, and a rollout took another node down.
+#[test]
+fn an_app_that_does_not_come_up_is_told_of_between_its_starts() {
+    let down = seen(None, Some("0.1.0"));
+    let mut case = Case::idle().lives(Liveness::Down);
+    case.app.rollout = None;
+    let mut script = Script::new(case);
+    script.looks(&down);
+    let start = script.expect("start");
+    script.core.acted();
+    let ended = DriverError::Failed { what: "start", reason: "it ended while it booted".to_owned() };
+    script.ends(&start, Ended::Done(Err(ended)));
+    script.looks(&down);
+    let told = script.expect("announce");
+    assert!(matches!(told, Action::Announce { observation, .. } if observation == down));
+    script.later(1);
+    script.expect("start");
+}
+
+#[test]
+fn who_is_prepared_has_told_before_what_it_saw() {
+    let down = seen(None, Some("0.1.0"));
+    let mut case = Case::ordered(Order::Prepare).lives(Liveness::Down);
+    (case.memory.placed, case.memory.seen_up, case.memory.checks) = (true, true, Some(vec![]));
+    let mut script = Script::new(case);
+    script.looks(&down);
+    let announce = script.expect("announce");
+    script.case.instance.observed = Some(down);
+    script.case.instance.healthy = script.case.health.flag();
+    script.ends(&announce, Ended::Answered(Ok(Ok(Applied::Done))));
+    let prepared = script.expect("Prepared");
+    assert!(matches!(prepared, Action::Report { report: Report::Prepared { .. }, .. }));
+}
