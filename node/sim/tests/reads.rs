@@ -61,15 +61,7 @@ fn a_read_asks_voters_only() {
     let setting = genesis::setting(1, &shape);
     let mut members: Vec<_> = (0..HOSTS).map(|place| member(place, &setting, &shape)).collect();
     let ticks = setting.options.election_ticks;
-    let mut now = Monotonic::default();
-    while !members[0].member.leadership().is_self {
-        now = now + Duration::from_millis(250);
-        for (place, one) in members.iter_mut().enumerate() {
-            let timeout = if place == 0 { ticks } else { 2 * ticks - 1 };
-            one.member.tick(timeout, now).expect("its disk works");
-        }
-        settle(&mut members, now);
-    }
+    let now = lead(&mut members, &setting);
 
     let mut read = members[0].member.read(now);
     let sent = settle(&mut members, now);
@@ -88,4 +80,67 @@ fn a_read_asks_voters_only() {
     let beats = settle(&mut members, now);
     let learners = beats.iter().filter(|message| message.to > 3);
     assert!(learners.count() >= HOSTS - VOTERS);
+}
+
+/// Seed 2335: a leader that had not been scheduled for a while answered a read without asking anybody. What
+/// had been acknowledged was an older question, whose answer had got lost and which came again.
+#[test]
+fn an_old_acknowledgement_does_not_answer_a_newer_read() {
+    let mut shape = Shape::draw(1);
+    (shape.hosts, shape.voters) = (VOTERS, VOTERS);
+    let setting = genesis::setting(1, &shape);
+    let mut members: Vec<_> = (0..VOTERS).map(|place| member(place, &setting, &shape)).collect();
+    let mut now = lead(&mut members, &setting);
+
+    let _asked = members[1].member.read(now);
+    let question = say(&mut members[1], now);
+    hear(&mut members[0], &question, now);
+    let beats = say(&mut members[0], now);
+    let acknowledgements: Vec<Vec<Message>> = [1, 2]
+        .map(|place: usize| {
+            let to = place as u64 + 1;
+            let beats: Vec<Message> = beats.iter().filter(|beat| beat.to == to).cloned().collect();
+            hear(&mut members[place], &beats, now);
+            say(&mut members[place], now)
+        })
+        .into();
+    hear(&mut members[0], &acknowledgements[0], now);
+    let answer = say(&mut members[0], now);
+    assert!(answer.iter().any(|message| message.get_msg_type() == MessageType::MsgReadIndexResp));
+
+    // The answer gets lost, the other acknowledgement is late, and the question comes again.
+    now = now + Duration::from_millis(250);
+    let mut newer = members[0].member.read(now);
+    say(&mut members[0], now);
+    hear(&mut members[0], &question, now);
+    hear(&mut members[0], &acknowledgements[1], now);
+    say(&mut members[0], now);
+    assert!(newer.poll().is_none(), "nobody was asked since");
+}
+
+/// The first member leads, and everybody knows.
+fn lead(members: &mut [Member], setting: &Setting) -> Monotonic {
+    let ticks = setting.options.election_ticks;
+    let mut now = Monotonic::default();
+    while !members[0].member.leadership().is_self {
+        now = now + Duration::from_millis(250);
+        for (place, one) in members.iter_mut().enumerate() {
+            let timeout = if place == 0 { ticks } else { 2 * ticks - 1 };
+            one.member.tick(timeout, now).expect("its disk works");
+        }
+        settle(members, now);
+    }
+    now
+}
+
+fn hear(member: &mut Member, messages: &[Message], now: Monotonic) {
+    for message in messages {
+        member.member.receive(message.clone(), now);
+    }
+}
+
+/// What it has to send.
+fn say(member: &mut Member, now: Monotonic) -> Vec<Message> {
+    member.member.work_off(now).expect("its disk works");
+    member.outbox.try_iter().collect()
 }

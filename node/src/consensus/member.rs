@@ -12,6 +12,7 @@ mod pacing;
 mod peers;
 mod proposals;
 mod publish;
+mod question;
 mod reads;
 mod stop;
 mod thread;
@@ -223,7 +224,7 @@ impl<S: StateMachine> Member<S> {
         }
     }
 
-    fn receive(&mut self, message: Message, now: Monotonic) {
+    fn receive(&mut self, mut message: Message, now: Monotonic) {
         self.peers.heard_from(RaftId(message.from), now);
         let (from, kind) = (message.from, message.get_msg_type());
         // A peer of an older build may still send one.
@@ -231,6 +232,7 @@ impl<S: StateMachine> Member<S> {
             tracing::debug!(from, "dropped an append whose entries do not follow its index");
             return;
         }
+        question::mark(&mut message, self.next_number());
         if let Err(error) = self.raft.step(message) {
             // E.g. from a peer that was just removed, or a proposal that raft drops: its sender asks again.
             tracing::debug!(from, ?kind, %error, "raft dropped a message");
@@ -261,8 +263,12 @@ impl<S: StateMachine> Member<S> {
     }
 
     fn next_id(&mut self) -> RequestId {
+        RequestId { origin: RaftId(self.raft.raft.id), life: self.life, number: self.next_number() }
+    }
+
+    const fn next_number(&mut self) -> u64 {
         self.last_number += 1;
-        RequestId { origin: RaftId(self.raft.raft.id), life: self.life, number: self.last_number }
+        self.last_number
     }
 
     /// One unit of raft's time has passed.
@@ -274,7 +280,7 @@ impl<S: StateMachine> Member<S> {
         self.reads.sweep();
         let unanswered: Vec<_> = self.reads.unanswered().collect();
         for id in unanswered {
-            self.raft.read_index(id.to_bytes());
+            self.ask(id);
         }
         if self.is_leader() {
             self.tick_leader(now);
@@ -306,7 +312,7 @@ impl<S: StateMachine> Member<S> {
             self.raft.mut_store().persist(&ready)?;
             self.send(ready.take_persisted_messages());
             for read in ready.take_read_states() {
-                if let Some(id) = RequestId::from_bytes(&read.request_ctx) {
+                if let Some(id) = question::asked(&read.request_ctx) {
                     self.reads.answer(id, read.index);
                 }
             }
@@ -330,12 +336,18 @@ impl<S: StateMachine> Member<S> {
         if self.reads.has_arrived() {
             let id = self.next_id();
             self.reads.ask(id);
-            self.raft.read_index(id.to_bytes());
+            self.ask(id);
         }
     }
 
+    fn ask(&mut self, id: RequestId) {
+        let question = question::marked(id, self.next_number());
+        self.raft.read_index(question);
+    }
+
     fn send(&mut self, messages: Vec<Message>) {
-        for message in messages {
+        for mut message in messages {
+            question::unmark(&mut message);
             if self.asks_in_vain(&message) || is_misjoined(&message) {
                 continue;
             }

@@ -18,12 +18,14 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
+    pub(super) const LENGTH: usize = 24;
+
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [self.origin.0, self.life, self.number].iter().flat_map(|part| part.to_be_bytes()).collect()
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; 24] = bytes.try_into().ok()?;
+        let bytes: &[u8; Self::LENGTH] = bytes.try_into().ok()?;
         let part = |at: usize| bytes[at..at + 8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         Some(Self { origin: RaftId(part(0)), life: part(8), number: part(16) })
     }
