@@ -1,6 +1,7 @@
 //! Who votes and who only follows, and changes of that.
 
 use crate::ids::RaftId;
+use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -49,6 +50,18 @@ impl From<&ConfState> for Membership {
     }
 }
 
+impl From<&Membership> for ConfState {
+    fn from(membership: &Membership) -> Self {
+        let raw = |ids: &BTreeSet<RaftId>| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        let mut state = Self::default();
+        state.set_voters(raw(&membership.voters));
+        state.set_learners(raw(&membership.learners));
+        state.set_voters_outgoing(raw(&membership.outgoing));
+        state.set_learners_next(raw(&membership.learners_next));
+        state
+    }
+}
+
 /// A change of the configuration. More than one id makes it a joint change: old and new voters both
 /// have to agree until it is over, so no single step weakens the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +72,8 @@ pub struct MembershipChange {
     pub learners: BTreeSet<RaftId>,
     /// Leave altogether.
     pub removed: BTreeSet<RaftId>,
+    /// The configuration that it was decided on; on another one it is void. Without one it is good on any.
+    pub basis: Option<Membership>,
 }
 
 /// Why a change of the configuration makes no sense, whoever is asked.
@@ -70,6 +85,8 @@ pub(super) enum InvalidChange {
     Ambiguous(RaftId),
     #[error("the change leaves no voter")]
     NoVoterLeft,
+    #[error("the configuration has changed since this was decided")]
+    Stale,
 }
 
 impl MembershipChange {
@@ -85,8 +102,17 @@ impl MembershipChange {
         Self { removed: BTreeSet::from([id]), ..Self::default() }
     }
 
+    /// Only for as long as this configuration is in force.
+    #[must_use]
+    pub fn decided_on(self, basis: &Membership) -> Self {
+        Self { basis: Some(basis.clone()), ..self }
+    }
+
     /// The configuration after this change, if that is one.
     pub(super) fn applied_to(&self, current: &Membership) -> Result<Membership, InvalidChange> {
+        if self.basis.as_ref().is_some_and(|basis| basis != current) {
+            return Err(InvalidChange::Stale);
+        }
         let mut named = BTreeSet::new();
         for id in self.voters.iter().chain(&self.learners).chain(&self.removed) {
             if !named.insert(*id) {
@@ -122,6 +148,11 @@ impl MembershipChange {
                 .chain(self.removed.iter().map(single(ConfChangeType::RemoveNode)))
                 .collect(),
         );
+        if let Some(basis) = &self.basis {
+            // Raft carries it along and makes nothing of it.
+            let basis = ConfState::from(basis).write_to_bytes().expect("a conf state has no required fields");
+            change.set_context(basis.into());
+        }
         change
     }
 
@@ -138,6 +169,11 @@ impl MembershipChange {
             voters: of(ConfChangeType::AddNode),
             learners: of(ConfChangeType::AddLearnerNode),
             removed: of(ConfChangeType::RemoveNode),
+            basis: (!change.get_context().is_empty()).then(|| {
+                // What cannot be read is a configuration that is never in force.
+                let basis = ConfState::parse_from_bytes(change.get_context()).unwrap_or_default();
+                Membership::from(&basis)
+            }),
         }
     }
 }
@@ -165,9 +201,23 @@ mod tests {
 
     #[test]
     fn a_change_survives_its_wire_form() {
-        let change = MembershipChange { voters: set(&[4]), learners: set(&[2]), removed: set(&[3]) };
+        let (voters, learners, removed) = (set(&[4]), set(&[2]), set(&[3]));
+        let change = MembershipChange { voters, learners, removed, basis: None };
         assert_eq!(MembershipChange::from_conf_change(&change.to_conf_change()), change);
         assert_eq!(change.to_string(), "voter 4, learner 2, remove 3");
+        let current = Membership { voters: set(&[1, 2, 3]), learners: set(&[4]), ..Membership::default() };
+        let decided = change.decided_on(&current);
+        assert_eq!(MembershipChange::from_conf_change(&decided.to_conf_change()), decided);
+    }
+
+    #[test]
+    fn refuses_a_change_that_was_decided_on_another_configuration() {
+        let current = Membership { voters: set(&[1, 2, 3]), learners: set(&[4]), ..Membership::default() };
+        let change = MembershipChange::remove(RaftId(3)).decided_on(&current);
+        assert!(change.applied_to(&current).is_ok());
+        let since = Membership { voters: set(&[1, 3, 4]), learners: set(&[2]), ..Membership::default() };
+        assert_eq!(change.applied_to(&since), Err(InvalidChange::Stale));
+        assert!(MembershipChange::remove(RaftId(3)).applied_to(&since).is_ok());
     }
 
     #[test]

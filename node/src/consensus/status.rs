@@ -67,6 +67,8 @@ pub struct PeerStatus {
     /// When the last raft message came from it, or, if none came yet, when this member became leader:
     /// a new leader may lengthen a deadline that hangs on contact, never shorten it.
     pub last_contact: Monotonic,
+    /// Whether anything came from it since this member leads. Until then it may be gone for long.
+    pub heard: bool,
     /// The last entry that it is known to have on its disk.
     pub matched: u64,
     /// It holds nearly everything that is committed, so it can vote without holding anybody up.

@@ -22,8 +22,8 @@ pub async fn keep_voters<S: StateMachine>(
     // An error means that the member has stopped.
     while leadership.wait_for(|now| now.is_self).await.is_ok() {
         let members = members(&views.borrow_and_update());
-        let decision = Input::of(&handle.status().borrow(), members, settings, monotonic())
-            .map_or(Decision::Settled, |input| decide(&input));
+        let input = Input::of(&handle.status().borrow(), members, settings, monotonic());
+        let decision = input.as_ref().map_or(Decision::Settled, decide);
         let reason = match &decision {
             Decision::Wait(waiting) => Some(waiting.to_string()),
             Decision::Settled | Decision::Change(_) | Decision::TransferLeadership { .. } => None,

@@ -48,8 +48,10 @@ pub struct Member {
 /// What the leader knows of another member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// For how long nothing came from it.
+    /// For how long nothing came from it, or, if nothing ever came, for how long this member leads.
     pub silent_for: Duration,
+    /// Whether anything came from it since this member leads.
+    pub heard: bool,
     /// Whether it holds nearly all of the log.
     pub caught_up: bool,
 }
@@ -161,7 +163,14 @@ impl Input {
         now: Monotonic,
     ) -> Option<Self> {
         let peers = status.peers.iter().map(|(id, peer)| {
-            (*id, Peer { silent_for: now.since(peer.last_contact), caught_up: peer.caught_up })
+            (
+                *id,
+                Peer {
+                    silent_for: now.since(peer.last_contact),
+                    heard: peer.heard,
+                    caught_up: peer.caught_up,
+                },
+            )
         });
         (status.leader == Some(status.id)).then(|| Self {
             leader: status.id,
@@ -185,8 +194,16 @@ fn largest_odd(number: usize) -> usize {
     number.saturating_sub(1) / 2 * 2 + 1
 }
 
-/// The next step towards the voters that there should be.
+/// The next step towards the voters that there should be. It is good for the configuration that it was decided
+/// on: by the time that it is appended, an earlier leader's may have come into force.
 pub fn decide(input: &Input) -> Decision {
+    match next(input) {
+        Decision::Change(change) => Decision::Change(change.decided_on(&input.membership)),
+        other @ (Decision::Settled | Decision::Wait(_) | Decision::TransferLeadership { .. }) => other,
+    }
+}
+
+fn next(input: &Input) -> Decision {
     if input.membership.is_joint() {
         return Decision::Wait(Waiting::JointChange);
     }

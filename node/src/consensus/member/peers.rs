@@ -44,7 +44,15 @@ impl Peers {
                 // The state says nothing here: after a snapshot an idle peer stays in `Probe`.
                 let caught_up = progress.matched + CAUGHT_UP_LAG >= commit;
                 let last_contact = self.last_contact(*id);
-                (RaftId(*id), PeerStatus { last_contact, matched: progress.matched, caught_up })
+                (
+                    RaftId(*id),
+                    PeerStatus {
+                        last_contact,
+                        heard: self.contact.contains_key(id),
+                        matched: progress.matched,
+                        caught_up,
+                    },
+                )
             })
             .collect()
     }

@@ -28,6 +28,7 @@ impl Input {
             voters: self.promoted(staying.len(), wanted),
             learners: self.least_useful(&staying, excess),
             removed: leaving,
+            basis: None,
         };
         self.checked(change)
     }
@@ -137,7 +138,7 @@ impl Input {
     }
 
     fn is_recent(&self, id: RaftId) -> bool {
-        id == self.leader || self.peers.get(&id).is_some_and(|peer| peer.silent_for < RECENTLY)
+        id == self.leader || self.peers.get(&id).is_some_and(|peer| peer.heard && peer.silent_for < RECENTLY)
     }
 
     fn silence(&self, id: RaftId) -> Duration {

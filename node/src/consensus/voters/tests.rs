@@ -13,7 +13,9 @@ fn input(members: &[u64], voters: &[u64], learners: &[u64]) -> Input {
         leader: RaftId(voters[0]),
         members: members.iter().map(|id| Member { id: RaftId(*id), removed: false }).collect(),
         membership: Membership { voters: set(voters), learners: set(learners), ..Membership::default() },
-        peers: peers.map(|id| (RaftId(*id), Peer { silent_for: Duration::ZERO, caught_up: true })).collect(),
+        peers: peers
+            .map(|id| (RaftId(*id), Peer { silent_for: Duration::ZERO, heard: true, caught_up: true }))
+            .collect(),
         settings: VoterSettings::default(),
     }
 }
@@ -25,6 +27,12 @@ fn set(ids: &[u64]) -> BTreeSet<RaftId> {
 impl Input {
     fn silent(mut self, id: u64, silent_for: Duration) -> Self {
         self.peers.get_mut(&RaftId(id)).expect("a peer").silent_for = silent_for;
+        self
+    }
+
+    /// Not heard of since the leader leads, which is not long.
+    fn unheard(mut self, id: u64) -> Self {
+        self.peers.get_mut(&RaftId(id)).expect("a peer").heard = false;
         self
     }
 
@@ -40,7 +48,19 @@ impl Input {
 }
 
 fn change(voters: &[u64], learners: &[u64], removed: &[u64]) -> Decision {
-    Decision::Change(MembershipChange { voters: set(voters), learners: set(learners), removed: set(removed) })
+    let (voters, learners, removed) = (set(voters), set(learners), set(removed));
+    Decision::Change(MembershipChange { voters, learners, removed, basis: None })
+}
+
+/// What is decided; that it holds for the configuration at hand only is asked apart.
+fn decide(input: &Input) -> Decision {
+    match super::decide(input) {
+        Decision::Change(change) => {
+            assert_eq!(change.basis.as_ref(), Some(&input.membership));
+            Decision::Change(MembershipChange { basis: None, ..change })
+        }
+        other => other,
+    }
 }
 
 #[test]
@@ -50,6 +70,15 @@ fn the_number_of_voters_is_odd_and_capped() {
     let capped: Vec<_> = (1..=8).map(|nodes| wanted_voters(nodes, 4)).collect();
     assert_eq!(capped, [1, 1, 3, 3, 3, 3, 3, 3]);
     assert_eq!([wanted_voters(0, 5), wanted_voters(9, 0), wanted_voters(99, 99)], [1, 1, 7]);
+}
+
+/// Seed 375: a new leader took everybody for present, and left a node that was gone for long as one of three.
+#[test]
+fn a_leader_that_has_just_begun_counts_on_nobody_that_it_has_not_heard_of() {
+    let begun = input(&[4, 1, 2, 3, 5], &[4, 1, 2, 3, 5], &[]).removed(3);
+    assert_eq!(decide(&begun.clone().unheard(2)), change(&[], &[2], &[3]));
+    let waits = decide(&begun.unheard(1).unheard(2).unheard(5));
+    assert!(matches!(waits, Decision::Wait(Waiting::NoQuorumWithout { .. })), "{waits:?}");
 }
 
 #[test]
@@ -209,7 +238,8 @@ fn any_input() -> impl Strategy<Value = Input> {
                     _ => continue,
                 }
                 if !is_leader {
-                    made.peers.insert(id, Peer { silent_for: Duration::from_secs(silent), caught_up });
+                    made.peers
+                        .insert(id, Peer { silent_for: Duration::from_secs(silent), heard: true, caught_up });
                 }
             }
             made
@@ -223,12 +253,12 @@ fn carry_out(input: &mut Input, decision: &Decision) {
         Decision::Change(change) => {
             input.membership = change.applied_to(&input.membership).expect("checked");
             for id in input.membership.voters.iter().chain(&input.membership.learners) {
-                let fresh = Peer { silent_for: Duration::ZERO, caught_up: true };
+                let fresh = Peer { silent_for: Duration::ZERO, heard: true, caught_up: true };
                 input.peers.entry(*id).or_insert(fresh);
             }
         }
         Decision::TransferLeadership { to } => {
-            let fresh = Peer { silent_for: Duration::ZERO, caught_up: true };
+            let fresh = Peer { silent_for: Duration::ZERO, heard: true, caught_up: true };
             input.peers.insert(input.leader, fresh);
             input.peers.remove(to);
             input.leader = *to;
