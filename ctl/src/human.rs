@@ -50,6 +50,15 @@ pub(crate) fn span(duration: Duration) -> String {
     humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
+/// A short time, given in microseconds.
+pub(crate) fn micros(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} us"),
+        1_000..10_000_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        _ => span(Duration::from_micros(micros)),
+    }
+}
+
 /// Bytes in a unit that leaves three digits or so.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];

@@ -26,7 +26,7 @@ async fn a_hot_upgrade_keeps_state_and_vm_and_survives_a_restart_once_committed(
     assert_eq!(after["code_changes_up"], 1);
     assert_eq!(after["greeting"], "hello from 0.2.0");
 
-    host.driver.drain(&up).await.unwrap();
+    host.drained(&up).await;
     host.driver.commit(&up).await.unwrap();
     let observed = host.driver.observe().await.unwrap();
     assert_eq!(observed.condition, Condition::Clean);
@@ -48,7 +48,7 @@ async fn every_step_may_be_repeated() {
     for _ in 0..2 {
         host.driver.install(&up).await.unwrap();
         host.driver.verify(&up).await.unwrap();
-        host.driver.drain(&up).await.unwrap();
+        host.drained(&up).await;
     }
     for _ in 0..2 {
         host.driver.commit(&up).await.unwrap();
@@ -163,7 +163,7 @@ async fn a_restart_is_a_trial_too() {
     assert_eq!(host.info()["version"], "0.2.0");
 
     host.driver.install(&over).await.unwrap();
-    host.driver.drain(&over).await.unwrap();
+    host.drained(&over).await;
     host.driver.commit(&over).await.unwrap();
     let observed = host.driver.observe().await.unwrap();
     assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.4.0")), Condition::Clean));
@@ -263,7 +263,7 @@ async fn no_request_fails_while_versions_change_hot() {
         };
         host.driver.install(&up).await.unwrap();
         host.driver.verify(&up).await.unwrap();
-        host.driver.drain(&up).await.unwrap();
+        host.drained(&up).await;
         host.driver.commit(&up).await.unwrap();
         host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
     }

@@ -107,7 +107,7 @@ async fn a_release_of_mix_with_no_library_of_ours_goes_by_restart() {
     host.driver.install(&restart).await.unwrap();
     host.driver.verify(&restart).await.unwrap();
     assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Trial);
-    host.driver.drain(&restart).await.unwrap();
+    host.drained(&restart).await;
     host.driver.commit(&restart).await.unwrap();
     assert_eq!(answer(&host), (1, "0.2.0".to_owned(), "hello from 0.2.0 to tests".to_owned()));
     host.driver.roll_back(&restart, Rung::Restart).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_release_of_mix_with_sasl_and_a_relup_is_hot_and_keeps_its_runtime_con
     let (count, greeting) = answer_of(&host, "0.2.0");
     assert!(count > 1, "the counter has kept its state");
     assert_eq!(greeting, "hello from 0.2.0 to tests");
-    host.driver.drain(&up).await.unwrap();
+    host.drained(&up).await;
     host.driver.commit(&up).await.unwrap();
     assert_eq!(answer(&host).0, count + 1);
     let mode = fs::metadata(host.root().join("releases/0.2.0/sys.config")).unwrap().permissions().mode();

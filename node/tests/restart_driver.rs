@@ -4,8 +4,8 @@
 
 use relupd::driver::restart::{RestartDriver, RestartSettings};
 use relupd::driver::{
-    CheckResult, Condition, DriverError, Liveness, Method, ReleaseDriver, Rung, Running, StagedRelease,
-    Transition,
+    CheckResult, Condition, Drained, DriverError, Liveness, Method, Purge, ReleaseDriver, Rung, Running,
+    StagedRelease, Transition,
 };
 use relupd::ids::{Digest, ReleaseVersion};
 use relupd::service::Service;
@@ -157,8 +157,9 @@ async fn a_restart_is_a_trial_until_it_is_committed() {
         host.driver.verify(&over).await.unwrap();
     }
     host.stands(Some("0.1.0"), Some("0.2.0"), Condition::Trial).await;
-    let life = host.driver.drain(&over).await.unwrap();
-    assert_eq!(*host.driver.liveness().borrow(), Liveness::Up { boot_nonce: life });
+    let drained = host.driver.drain(&over, Purge::Soft).await.unwrap();
+    let Liveness::Up { boot_nonce } = host.driver.liveness().borrow().clone() else { panic!() };
+    assert_eq!(drained, Drained::Clear(boot_nonce));
     for _ in 0..2 {
         host.driver.commit(&over).await.unwrap();
     }
@@ -275,7 +276,7 @@ async fn a_program_that_ends_at_once_or_is_not_there_is_a_failed_installation() 
         Ok(()) => {
             let mut liveness = host.driver.liveness();
             liveness.wait_for(|liveness| *liveness == Liveness::Down).await.unwrap();
-            host.driver.verify(&over).await
+            host.driver.verify(&over).await.map(drop)
         }
         failed => failed,
     };

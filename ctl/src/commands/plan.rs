@@ -1,5 +1,6 @@
 //! `relupctl plan`.
 
+use crate::commands::rollout::preflight_text;
 use crate::exit::Exit;
 use crate::human;
 use crate::output::table;
@@ -45,5 +46,18 @@ pub(super) fn plan_text(plan: &v1::Plan) -> String {
     }
     let nodes = plan.steps.len();
     let s = if nodes == 1 { "" } else { "s" };
-    format!("plan {}: {} to {} on {nodes} node{s}\n\n{}", plan.id, plan.app, plan.version, table.trim_fmt())
+    let plan_table = format!(
+        "plan {}: {} to {} on {nodes} node{s}\n\n{}",
+        plan.id,
+        plan.app,
+        plan.version,
+        table.trim_fmt()
+    );
+    let checks = plan.steps.iter().map(|step| (step.node_name.as_str(), step.checks.as_slice()));
+    match preflight_text(checks) {
+        Some(text) => {
+            format!("{plan_table}\n\nwhat preflight found when the nodes were last prepared for it:\n{text}")
+        }
+        None => plan_table,
+    }
 }

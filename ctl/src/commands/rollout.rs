@@ -179,6 +179,9 @@ pub(super) fn rollout_text(rollout: &v1::Rollout, now: Timestamp) -> String {
     let mut parts: Vec<String> =
         rollout.summary.iter().map(|summary| summary_text(summary, &rollout.plan_id, now)).collect();
     parts.push(progress_table(&rollout.nodes));
+    parts.extend(measured_table(&rollout.nodes));
+    let checks = rollout.nodes.iter().map(|node| (node.node_name.as_str(), node.checks.as_slice()));
+    parts.extend(preflight_text(checks));
     if !rollout.remedies.is_empty() {
         parts.push(remedies_text(&rollout.remedies));
     }
@@ -216,6 +219,47 @@ fn progress_table(nodes: &[v1::NodeProgress]) -> String {
         ]);
     }
     table.trim_fmt()
+}
+
+/// What hot installations cost, on the nodes where that was measured.
+fn measured_table(nodes: &[v1::NodeProgress]) -> Option<String> {
+    let measured: Vec<(&str, &v1::Measured)> =
+        nodes.iter().filter_map(|node| Some((node.node_name.as_str(), node.measured.as_ref()?))).collect();
+    if measured.is_empty() {
+        return None;
+    }
+    let head = ["node", "installed in", "suspended", "for up to", "code_change", "up to", "queue"];
+    let mut table = table(&head);
+    for (node, measured) in measured {
+        table.add_row([
+            node.to_owned(),
+            human::micros(measured.took_us),
+            processes(measured.suspended),
+            human::micros(measured.longest_suspend_us),
+            format!("{} in {}", measured.code_changes, human::micros(measured.code_change_us)),
+            human::micros(measured.longest_code_change_us),
+            measured.longest_queue.to_string(),
+        ]);
+    }
+    Some(table.trim_fmt())
+}
+
+fn processes(count: u32) -> String {
+    format!("{count} process{}", if count == 1 { "" } else { "es" })
+}
+
+/// What preflight found, node by node: how much of it holds, and what does not.
+pub(super) fn preflight_text<'a>(nodes: impl Iterator<Item = (&'a str, &'a [v1::Check])>) -> Option<String> {
+    let mut table = table(&["node", "preflight", "reason", "what to do"]);
+    for (node, checks) in nodes.filter(|(_, checks)| !checks.is_empty()) {
+        let passed = checks.iter().filter(|check| check.result() == v1::CheckResult::Passed).count();
+        table.add_row([node.to_owned(), format!("{passed} of {} hold", checks.len()), String::new()]);
+        for check in checks.iter().filter(|check| check.result() != v1::CheckResult::Passed) {
+            let what = format!("{}: {}", check.name, human::label(check.result()));
+            table.add_row([node.to_owned(), what, check.reason.clone(), human::or_dash(&check.remedy)]);
+        }
+    }
+    (!table.is_empty()).then(|| table.trim_fmt())
 }
 
 fn remedies_text(remedies: &[v1::Remedy]) -> String {

@@ -41,6 +41,66 @@ fn a_plan_shows_order_method_reason_and_way_back() {
     insta::assert_snapshot!(plan::plan_text(&plan));
 }
 
+fn checks() -> Vec<v1::Check> {
+    let passed = |name: &str| v1::Check {
+        name: name.to_owned(),
+        result: v1::CheckResult::Passed.into(),
+        ..Default::default()
+    };
+    let stale = v1::Check {
+        name: "P4 relup covers every changed module".to_owned(),
+        result: v1::CheckResult::NotHot.into(),
+        reason: "on the way there the relup leaves out shop_routes: stale code".to_owned(),
+        remedy: "add the modules to the appup and make the relup again".to_owned(),
+    };
+    vec![passed("P1"), passed("P2"), stale]
+}
+
+#[test]
+fn what_preflight_found_is_shown_with_the_plan_of_the_same_way() {
+    let first = v1::PlanStep { checks: checks(), ..step(1, v1::Method::Hot, "relup both ways", &[]) };
+    let plan = v1::Plan {
+        id: "p4".to_owned(),
+        app: "shop".to_owned(),
+        version: "0.2.0".to_owned(),
+        steps: vec![first, step(2, v1::Method::Hot, "relup both ways", &[])],
+        ..Default::default()
+    };
+    insta::assert_snapshot!(plan::plan_text(&plan));
+}
+
+#[test]
+fn what_a_hot_upgrade_cost_is_shown_node_by_node() {
+    let measured = v1::Measured {
+        took_us: 23_456,
+        suspended: 1,
+        longest_suspend_us: 840,
+        code_changes: 1,
+        code_change_us: 95,
+        longest_code_change_us: 95,
+        longest_queue: 17,
+    };
+    let node = |name: &str, step: v1::NodeStep| v1::NodeProgress {
+        node_name: name.to_owned(),
+        from: "0.1.0".to_owned(),
+        to: "0.2.0".to_owned(),
+        method: v1::Method::Hot.into(),
+        step: step.into(),
+        ..Default::default()
+    };
+    let done = v1::NodeProgress {
+        measured: Some(measured),
+        checks: checks(),
+        ..node("beam1", v1::NodeStep::ReadyToCommit)
+    };
+    let drains = v1::NodeProgress {
+        detail: "still in old code: <0.307.0> in shop_routes".to_owned(),
+        ..node("beam2", v1::NodeStep::Draining)
+    };
+    let rollout = v1::Rollout { nodes: vec![done, drains], ..Default::default() };
+    insta::assert_snapshot!(rollout::rollout_text(&rollout, now()));
+}
+
 #[test]
 fn a_reverted_rollout_says_why_and_what_became_of_each_node() {
     let node = |name: &str, step: v1::NodeStep, detail: &str| v1::NodeProgress {

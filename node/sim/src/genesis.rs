@@ -131,6 +131,7 @@ pub fn spec(name: &str, random: &mut Random) -> AppSpec {
             progress_deadline: seconds(pick(random, &[30, 60, 90])),
             rollout_deadline: seconds(pick(random, &[60, 240, 240, 600, 600])),
             revert_deadline: seconds(pick(random, &[60, 120])),
+            hot: Box::default(),
             preflight: Box::new(PreflightPolicy {
                 checks: pick(random, &[None, None, Some("P3"), Some("P9")])
                     .map(|key: &str| (key.to_owned(), CheckPolicy::Warn))

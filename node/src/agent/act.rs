@@ -7,7 +7,7 @@ use super::outcome::{Ended, PlaceError};
 use super::telemetry;
 use crate::driver::{DriverError, ReleaseDriver, Transition};
 use crate::fail_point;
-use crate::ids::{AppName, BootNonce, NodeId};
+use crate::ids::{AppName, NodeId};
 use crate::state::command::{Command, Report};
 use crate::state::release::ReleaseId;
 use crate::state::rollout::Stage;
@@ -37,8 +37,10 @@ impl Hands {
             Action::Observe => Ended::Observed(self.driver.observe().await),
             Action::Place { release } => Ended::Placed(self.place(release).await),
             Action::Preflight { transition } => Ended::Checked(self.driver.preflight(transition).await),
-            Action::Verify { transition, .. } => Ended::Done(self.driver.verify(transition).await),
-            Action::Drain { transition } => Ended::Drained(self.drain(transition).await),
+            Action::Verify { transition, .. } => Ended::Proved(self.driver.verify(transition).await),
+            Action::Drain { transition, purge } => {
+                Ended::Drained(self.driver.drain(transition, *purge).await)
+            }
             Action::Report { generation, report } => {
                 let (node, app, report) = (self.node, self.app.clone(), report.clone());
                 self.propose(Command::Report { node, app, generation: *generation, report }).await
@@ -47,9 +49,10 @@ impl Hands {
                 let (node, app, outcome) = (self.node, self.app.clone(), outcome.clone());
                 self.propose(Command::ReportOrphan { node, app, rollout: *rollout, outcome }).await
             }
-            Action::Announce { observation, healthy } => {
-                let (node, app, observation) = (self.node, self.app.clone(), observation.clone());
-                self.propose(Command::Observe { node, app, observation, healthy: *healthy }).await
+            Action::Announce { observation, healthy, noted } => {
+                let (node, app, healthy) = (self.node, self.app.clone(), *healthy);
+                let (observation, noted) = (observation.clone(), noted.clone());
+                self.propose(Command::Observe { node, app, observation, healthy, noted }).await
             }
             Action::Install { .. }
             | Action::Commit { .. }
@@ -88,10 +91,6 @@ impl Hands {
             | Action::Announce { .. }
             | Action::Wait { .. } => unreachable!("not an effect: {action:?}"),
         })
-    }
-
-    async fn drain(&self, transition: &Transition) -> Result<BootNonce, DriverError> {
-        self.driver.drain(transition).await
     }
 
     /// Installs, and tells of it meanwhile. The installation waits for nobody; if it is over first,

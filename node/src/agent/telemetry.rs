@@ -3,6 +3,7 @@
 
 use super::decide::Action;
 use super::outcome::Ended;
+use crate::driver::Drained;
 use crate::ids::{AppName, NodeId};
 use crate::state::app::Assignment;
 use crate::state::command::Report;
@@ -26,7 +27,8 @@ pub(super) fn count(metrics: &Metrics, app: &AppName, action: &Action, ended: &E
         (_, Ended::Observed(seen)) => ("observe", seen.is_ok()),
         (_, Ended::Placed(placed)) => ("place", placed.is_ok()),
         (_, Ended::Checked(checks)) => ("preflight", checks.is_ok()),
-        (_, Ended::Drained(life)) => ("drain", life.is_ok()),
+        (_, Ended::Drained(drained)) => ("drain", matches!(drained, Ok(Drained::Clear(_)))),
+        (_, Ended::Proved(proved)) => ("verify", proved.is_ok()),
         (Action::Report { report, .. }, Ended::Answered(answer)) => {
             if let (Ok(Ok(_)), Some(healthy)) = (answer, verdict(report)) {
                 metrics.verdict_said(app, healthy);

@@ -113,7 +113,7 @@ impl Worker {
                 self.changed(until).await;
                 return Some(());
             }
-            Move::Act(action) => action,
+            Move::Act(action) => *action,
         };
         if action.needs_barrier() && !self.fence(&action).await? {
             Some(())

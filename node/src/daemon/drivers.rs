@@ -51,7 +51,7 @@ impl Drivers {
             environment: app.environment.clone(),
             user: app_user(app)?,
             stop_grace: app.stop_grace,
-            patience: Patience::default(),
+            patience: Patience { way_back: app.hot.old_code_wait, ..Patience::default() },
             required_hardening: app.required_hardening.clone(),
         };
         Ok(Arc::new(ErlangDriver::open(settings, self.service(app)?)?))

@@ -7,10 +7,10 @@ mod host;
 pub use host::{FakeHost, Fault, Step};
 
 use super::{
-    Check, CheckResult, Condition, DriverError, Liveness, Method, Observation, ReleaseDriver, Rung, Running,
-    StagedRelease, Transition,
+    Check, CheckResult, Condition, Drained, DriverError, Liveness, Measured, Method, Observation, Purge,
+    ReleaseDriver, Rung, Running, StagedRelease, Transition,
 };
-use crate::ids::{BootNonce, Digest, ReleaseVersion};
+use crate::ids::{Digest, ReleaseVersion};
 use async_trait::async_trait;
 use host::Inner;
 use std::collections::VecDeque;
@@ -156,13 +156,13 @@ impl ReleaseDriver for FakeDriver {
         .await
     }
 
-    async fn verify(&self, transition: &Transition) -> Result<(), DriverError> {
+    async fn verify(&self, transition: &Transition) -> Result<Option<Measured>, DriverError> {
         self.step(Step::Verify, "verify", "verify", |_, inner| {
             inner.world.effects.remove("verify");
         })
         .await?;
         match self.host.running().await {
-            Some((version, _)) if version == transition.to => Ok(()),
+            Some((version, _)) if version == transition.to => Ok(None),
             Some((version, _)) => {
                 Err(DriverError::Failed { what: "verify", reason: format!("{version} runs") })
             }
@@ -170,10 +170,10 @@ impl ReleaseDriver for FakeDriver {
         }
     }
 
-    async fn drain(&self, _transition: &Transition) -> Result<BootNonce, DriverError> {
+    async fn drain(&self, _transition: &Transition, _purge: Purge) -> Result<Drained, DriverError> {
         self.step(Step::Drain, "drain", "drain", |_, _| {}).await?;
         let running = self.host.running().await;
-        running.map(|(_, nonce)| nonce).ok_or(DriverError::VmGone { what: "drain" })
+        running.map(|(_, nonce)| Drained::Clear(nonce)).ok_or(DriverError::VmGone { what: "drain" })
     }
 
     async fn commit(&self, transition: &Transition) -> Result<(), DriverError> {

@@ -13,11 +13,12 @@ pub mod restart;
 mod run_directory;
 
 pub use relupd_core::driver::{
-    Check, CheckResult, Condition, DriverError, Liveness, Method, Observation, Rung, Running, Transition,
+    Check, CheckResult, Condition, Drained, DriverError, Liveness, Measured, Method, Observation, Purge,
+    Rung, Running, Transition,
 };
 pub use run_directory::AppUser;
 
-use crate::ids::{BootNonce, ReleaseVersion};
+use crate::ids::ReleaseVersion;
 use async_trait::async_trait;
 use relupd_release::Digest;
 use std::path::PathBuf;
@@ -55,12 +56,12 @@ pub trait ReleaseDriver: Send + Sync {
     /// Installs `to` as a trial: it runs, and a reboot would return to `from`.
     async fn install(&self, transition: &Transition) -> Result<(), DriverError>;
 
-    /// Proves that what runs is `to`, wholly.
-    async fn verify(&self, transition: &Transition) -> Result<(), DriverError>;
+    /// Proves that what runs is `to`, wholly. Says what the installation did to processes, where that was
+    /// measured.
+    async fn verify(&self, transition: &Transition) -> Result<Option<Measured>, DriverError>;
 
-    /// Waits until no process lingers in old code, so that the commit cuts nobody off; says in which
-    /// life of the VM that is so.
-    async fn drain(&self, transition: &Transition) -> Result<BootNonce, DriverError>;
+    /// Waits a moment until no process lingers in old code, so that the commit cuts nobody off.
+    async fn drain(&self, transition: &Transition, purge: Purge) -> Result<Drained, DriverError>;
 
     /// Makes `to` what the host boots into.
     async fn commit(&self, transition: &Transition) -> Result<(), DriverError>;

@@ -7,7 +7,7 @@
 
 use async_trait::async_trait;
 use relupd::driver::erlang::{ErlangDriver, ErlangSettings, Patience};
-use relupd::driver::{AppUser, Method, ReleaseDriver, StagedRelease, Transition};
+use relupd::driver::{AppUser, Drained, Liveness, Method, Purge, ReleaseDriver, StagedRelease, Transition};
 use relupd::ids::{Digest, ReleaseVersion};
 use relupd::service::{Launch, Service, ServiceError, ServiceState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,12 +114,23 @@ impl Host {
     /// A host on which `version` runs and is permanent.
     pub async fn running(version: &str) -> Self {
         let host = Self::new();
-        host.place(version).await;
-        let first = Transition { from: None, ..transition(version, version, Method::First) };
-        host.driver.install(&first).await.unwrap();
-        host.driver.verify(&first).await.unwrap();
-        host.driver.commit(&first).await.unwrap();
+        host.first(version).await;
         host
+    }
+
+    /// Brings `version` to a host that has nothing.
+    pub async fn first(&self, version: &str) {
+        self.place(version).await;
+        let first = Transition { from: None, ..transition(version, version, Method::First) };
+        self.driver.install(&first).await.unwrap();
+        self.driver.verify(&first).await.unwrap();
+        self.driver.commit(&first).await.unwrap();
+    }
+
+    /// Waits for the VM to dial a daemon that has come back.
+    pub async fn settle(&self) {
+        let mut liveness = self.driver.liveness();
+        liveness.wait_for(|lives| matches!(lives, Liveness::Up { .. })).await.unwrap();
     }
 
     pub async fn place(&self, version: &str) {
@@ -137,6 +148,11 @@ impl Host {
             Command::new("tar").arg("xzf").arg(archive(version)).arg("-C").arg(&tree).status().unwrap();
         assert!(unpacked.success());
         StagedRelease { version: vsn(version), manifest: Digest::of(version.as_bytes()), tree }
+    }
+
+    /// Waits for as long as somebody lingers in old code.
+    pub async fn drained(&self, transition: &Transition) {
+        while let Drained::Lingering(_) = self.driver.drain(transition, Purge::Soft).await.unwrap() {}
     }
 
     pub fn info(&self) -> serde_json::Value {
@@ -160,9 +176,9 @@ impl Host {
     }
 }
 
-fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
+pub fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -215,7 +231,7 @@ fn settings(directory: &Path, port: u16) -> ErlangSettings {
         ]),
         user: None,
         stop_grace: Duration::from_secs(5),
-        patience: Patience { drain: Duration::from_secs(10), ..Patience::default() },
+        patience: Patience::default(),
         required_hardening: BTreeSet::new(),
     }
 }

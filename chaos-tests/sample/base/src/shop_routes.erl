@@ -29,6 +29,14 @@ respond(<<"/thaw">>) ->
 respond(<<"/linger">>) ->
     spawn(fun() -> register(shop_lingering, self()), linger() end),
     {200, json(#{lingers => true})};
+%% A request that takes so many milliseconds, in this version of the module.
+respond(<<"/slow/", Ms/binary>>) ->
+    timer:sleep(binary_to_integer(Ms)),
+    {200, json(#{version => ?VERSION})};
+%% The counter answers nobody for so long.
+respond(<<"/stall/", Ms/binary>>) ->
+    spawn(fun() -> sys:replace_state(shop_counter, fun(State) -> timer:sleep(binary_to_integer(Ms)), State end) end),
+    {200, json(#{stalls => true})};
 respond(<<"/forget">>) ->
     ok = application:unset_env(shop, greeting),
     {200, json(#{greeting => <<>>})};

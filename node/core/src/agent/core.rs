@@ -7,7 +7,7 @@ mod tests;
 use super::backoff::{Backoff, Kind};
 use super::decide::{Action, Authority, Input, decide, tell};
 use super::ledger::{LedgerEntry, TrialProgress};
-use super::memory::Memory;
+use super::memory::{Announcement, Memory};
 use crate::clock::Monotonic;
 use crate::driver::{Liveness, Observation};
 use crate::health::Health;
@@ -15,6 +15,7 @@ use crate::ids::{AppName, Generation, NodeId};
 use crate::spec::AppSpec;
 use crate::state::ClusterState;
 use crate::state::app::{Assignment, Instance};
+use crate::state::command::Noted;
 use crate::state::rollout::{Phase, Turn};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +77,7 @@ pub enum Move {
     },
     /// This. What is harmless is given up the moment that something else is to be done; an effect is
     /// noted in the ledger before, and runs to its end.
-    Act(Action),
+    Act(Box<Action>),
 }
 
 impl Core {
@@ -150,8 +151,16 @@ impl Core {
         self.observation.take_if(|(_, at)| *at < ordered_at || stale(*at));
         self.in_turn = self.turn_of(&snapshot.state) == Some(Turn::Given);
         self.memory.turn_to(generation);
-        let applied = |(seen, healthy): &mut (Observation, Option<bool>)| {
-            instance.is_some_and(|now| now.observed.as_ref() == Some(seen) && now.healthy == *healthy)
+        let noted = |told: &Noted| {
+            let rollout = snapshot.state.rollout(told.rollout).ok();
+            let progress = rollout.and_then(|rollout| rollout.nodes.get(&self.node));
+            progress.is_none_or(|progress| progress.notes == told.notes)
+        };
+        let applied = |told: &mut Announcement| {
+            let seen = |now: &Instance| {
+                now.observed.as_ref() == Some(&told.observation) && now.healthy == told.healthy
+            };
+            instance.is_some_and(seen) && told.noted.as_deref().is_none_or(noted)
         };
         self.memory.announced.take_if(applied);
         if let Liveness::Up { boot_nonce } = &self.lives {
@@ -211,7 +220,7 @@ impl Core {
             }
             Move::Rest { until: Some(until) }
         } else {
-            Move::Act(action)
+            Move::Act(Box::new(action))
         }
     }
 

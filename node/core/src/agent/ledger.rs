@@ -2,7 +2,7 @@
 //! crash it says what may have been begun; what became of it is observed, never assumed.
 
 use super::decide::{Action, Authority};
-use crate::driver::{Method, Rung};
+use crate::driver::{Measured, Method, Rung};
 use crate::ids::{BootNonce, Generation, RolloutId};
 use crate::state::rollout::TriedRung;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,9 @@ pub struct Trial {
     pub host_boot: String,
     /// What is known of it.
     pub progress: TrialProgress,
+    /// What it did to the app's processes, where that was measured.
+    #[serde(default)]
+    pub measured: Option<Box<Measured>>,
 }
 
 /// How far an installation is known to have come.

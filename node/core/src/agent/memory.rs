@@ -4,7 +4,27 @@
 use crate::clock::Monotonic;
 use crate::driver::{Check, Observation};
 use crate::ids::{BootNonce, Generation, ReleaseVersion, RolloutId};
-use crate::state::command::Report;
+use crate::state::command::{Noted, Report};
+
+/// What was told to the cluster of what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// What was seen.
+    pub observation: Observation,
+    /// What the health checks said.
+    pub healthy: Option<bool>,
+    /// What there was to tell of a rollout.
+    pub noted: Option<Box<Noted>>,
+}
+
+/// Processes that run old code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lingering {
+    /// Since when somebody is waited for.
+    pub since: Monotonic,
+    /// Who, when last looked.
+    pub processes: Vec<String>,
+}
 
 /// What a worker remembers of the order at hand.
 #[derive(Clone, Debug)]
@@ -26,7 +46,7 @@ pub struct Memory {
     /// So many starts in a row did not succeed.
     pub start_failures: u32,
     /// The last announcement, until it is applied here or another order comes.
-    pub announced: Option<(Observation, Option<bool>)>,
+    pub announced: Option<Announcement>,
     /// The rollout for which this node's way back without contact is known to the cluster.
     pub orphan_reported: Option<RolloutId>,
     /// The release is under the release root.
@@ -47,6 +67,8 @@ pub struct Memory {
     pub rung_refusals: u32,
     /// Old code is drained, in this life.
     pub drained: Option<BootNonce>,
+    /// Who still runs old code.
+    pub lingering: Option<Lingering>,
     /// Why it cannot be drained.
     pub drain_failed: Option<String>,
     /// The last report that the cluster has taken note of, or refused for good.
@@ -76,6 +98,7 @@ impl Memory {
             verify_failed: None,
             rung_refusals: 0,
             drained: None,
+            lingering: None,
             drain_failed: None,
             answered: None,
         }

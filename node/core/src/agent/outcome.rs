@@ -5,9 +5,12 @@ use super::backoff::Kind;
 use super::core::Core;
 use super::decide::{Action, Authority};
 use super::ledger::{Trial, TrialProgress};
+use super::memory::{Announcement, Lingering};
 use crate::chain;
 use crate::clock::Monotonic;
-use crate::driver::{Check, CheckResult, Condition, DriverError, Observation, Rung, Running};
+use crate::driver::{
+    Check, CheckResult, Condition, Drained, DriverError, Measured, Observation, Rung, Running,
+};
 use crate::ids::BootNonce;
 use crate::state::Outcome;
 use crate::state::rollout::TriedRung;
@@ -27,8 +30,10 @@ pub enum Ended {
     Placed(Result<(), PlaceError>),
     /// What preflight found.
     Checked(Result<Vec<Check>, DriverError>),
-    /// In which life no process lingers in old code.
-    Drained(Result<BootNonce, DriverError>),
+    /// Who lingers in old code.
+    Drained(Result<Drained, DriverError>),
+    /// Whether what runs is wholly the new version, and what it cost to get there.
+    Proved(Result<Option<Measured>, DriverError>),
     /// What the cluster said.
     Answered(Result<Outcome, ContextError>),
     /// Whether any other step succeeded.
@@ -74,9 +79,10 @@ impl Core {
             (Action::Install { trial, .. }, Ended::Done(result)) => {
                 return self.installed(trial, result, now);
             }
-            (Action::Verify { trial, life, .. }, Ended::Done(result)) => {
+            (Action::Verify { trial, life, .. }, Ended::Proved(result)) => {
                 return self.verified(trial, life, result, now);
             }
+            (_, Ended::Proved(_)) => unreachable!("nothing but a proof proves: {action:?}"),
             (Action::RollBack { rung, by, .. }, Ended::Done(result)) => {
                 return self.took_rung(*rung, *by, result, now);
             }
@@ -156,11 +162,16 @@ impl Core {
         }
     }
 
-    fn drained(&mut self, drained: Result<BootNonce, DriverError>, now: Monotonic) {
+    fn drained(&mut self, drained: Result<Drained, DriverError>, now: Monotonic) {
         match drained {
-            Ok(life) => {
+            Ok(Drained::Clear(life)) => {
                 self.memory.drained = Some(life);
+                self.memory.lingering = None;
                 self.observation = None;
+            }
+            Ok(Drained::Lingering(processes)) => {
+                let since = self.memory.lingering.as_ref().map_or(now, |lingering| lingering.since);
+                self.memory.lingering = Some(Lingering { since, processes });
             }
             Err(error @ (DriverError::Refused { .. } | DriverError::Failed { .. })) => {
                 self.memory.drain_failed = Some(chain(&error));
@@ -190,8 +201,9 @@ impl Core {
         match action {
             Action::Report { report, .. } => self.memory.answered = Some(report.clone()),
             Action::ReportOrphan { rollout, .. } => self.memory.orphan_reported = Some(*rollout),
-            Action::Announce { observation, healthy } => {
-                self.memory.announced = Some((observation.clone(), *healthy));
+            Action::Announce { observation, healthy, noted } => {
+                let (observation, noted) = (observation.clone(), noted.clone());
+                self.memory.announced = Some(Announcement { observation, healthy: *healthy, noted });
             }
             _ => {}
         }
@@ -222,15 +234,16 @@ impl Core {
         &mut self,
         trial: &Trial,
         life: &BootNonce,
-        result: Result<(), DriverError>,
+        result: Result<Option<Measured>, DriverError>,
         now: Monotonic,
     ) -> Follow {
         match result {
-            Ok(()) => {
+            Ok(measured) => {
                 self.backoff.succeeded(Kind::Prove);
                 self.memory.judge_afresh(now);
                 let progress = TrialProgress::Verified { boot_nonce: life.clone() };
-                self.entry.trial = Some(Trial { progress, ..trial.clone() });
+                let measured = measured.map(Box::new);
+                self.entry.trial = Some(Trial { progress, measured, ..trial.clone() });
                 Follow { store: true, prompt_health: true }
             }
             Err(error @ (DriverError::Refused { .. } | DriverError::Failed { .. })) => {

@@ -66,6 +66,7 @@ pub fn spec() -> AppSpec {
             revert_deadline: Duration::from_secs(600),
             orphan: Orphan::Hold,
             preflight: Box::default(),
+            hot: Box::default(),
         },
     }
 }

@@ -8,6 +8,7 @@ pub use error::{DriverError, ServiceError};
 use crate::ids::{BootNonce, ReleaseVersion};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// How a node gets from one version to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -120,6 +121,13 @@ impl Check {
     pub fn key(&self) -> &str {
         self.name.split(' ').next().unwrap_or(&self.name)
     }
+
+    /// As it is kept for as long as its rollout is: of a check that holds nobody asks more than which.
+    #[must_use]
+    pub fn in_brief(&self) -> Self {
+        let name = if self.result == CheckResult::Passed { self.key() } else { &self.name };
+        Self { name: name.to_owned(), result: self.result.clone() }
+    }
 }
 
 /// What came of a check.
@@ -172,6 +180,44 @@ impl fmt::Display for Rung {
             Self::Unplace => "unplace",
         })
     }
+}
+
+/// What a hot installation did to the processes of the VM.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// From the call of the release handler until its answer.
+    pub took: Duration,
+    /// So many processes were suspended.
+    pub suspended: u32,
+    /// The longest that one of them was.
+    pub longest_suspend: Duration,
+    /// So many times `code_change` was called.
+    pub code_changes: u32,
+    /// All of these calls together.
+    pub code_change_time: Duration,
+    /// The longest of them.
+    pub longest_code_change: Duration,
+    /// The most messages that were seen to wait for a suspended process.
+    pub longest_queue: u32,
+}
+
+/// What becomes of processes that run old code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purge {
+    /// They are left alone.
+    Soft,
+    /// They are killed.
+    Brutal,
+}
+
+/// What came of draining.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// No process runs old code, in this life of the VM.
+    Clear(BootNonce),
+    /// These still do, after a moment of waiting.
+    Lingering(Vec<String>),
 }
 
 /// Whether the app's VM is there, pushed the instant it changes.

@@ -295,7 +295,10 @@ fn wait_of(view: &View<'_>, node: NodeId, progress: &NodeProgress, bake: Duratio
             Some(Waiting::Baking { node, for_so_long, bake, deadline })
         }
         (Step::Upgrading { .. }, Some(deadline)) => Some(Waiting::Installing { node, for_so_long, deadline }),
-        (Step::Draining { .. }, Some(deadline)) => Some(Waiting::Draining { node, for_so_long, deadline }),
+        (Step::Draining { .. }, Some(deadline)) => {
+            let processes = progress.notes.old_code.clone();
+            Some(Waiting::Draining { node, for_so_long, deadline, processes })
+        }
         (Step::Committing { turn: Turn::Given, .. }, _) => Some(Waiting::Reinstalling { node, for_so_long }),
         // Its place in the line is told where the turns are given.
         (Step::Committing { turn: Turn::Asked, .. }, _) => None,

@@ -28,7 +28,14 @@ pub enum Waiting {
     /// A node cannot be reached.
     OutOfReach { node: NodeId, silent_for: Duration, deadline: Duration },
     /// A node drains old code.
-    Draining { node: NodeId, for_so_long: Duration, deadline: Duration },
+    Draining {
+        node: NodeId,
+        for_so_long: Duration,
+        deadline: Duration,
+        /// Who still runs it, as far as is known.
+        #[serde(default)]
+        processes: Vec<String>,
+    },
     /// A node makes the release permanent; there is no way but forward.
     Committing { node: NodeId, for_so_long: Duration },
     /// A node goes back.
@@ -81,13 +88,14 @@ impl fmt::Display for Waiting {
                 human(silent_for),
                 human(deadline)
             ),
-            Self::Draining { node, for_so_long, deadline } => {
+            Self::Draining { node, for_so_long, deadline, processes } => {
                 write!(
                     f,
                     "node {node} drains old code since {} (deadline {})",
                     human(for_so_long),
                     human(deadline)
-                )
+                )?;
+                if processes.is_empty() { Ok(()) } else { write!(f, ": {}", processes.join("; ")) }
             }
             Self::Committing { node, for_so_long } => {
                 write!(f, "node {node} makes the release permanent since {}", human(for_so_long))

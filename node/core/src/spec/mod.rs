@@ -138,6 +138,38 @@ pub struct UpgradePolicy {
     /// What preflight asks.
     #[serde(default)]
     pub preflight: Box<PreflightPolicy>,
+    /// What a hot upgrade may cost the processes of the app.
+    #[serde(default)]
+    pub hot: Box<HotPolicy>,
+}
+
+/// What a hot upgrade may cost the processes of the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HotPolicy {
+    /// What becomes of a rollout while processes still run old code.
+    pub old_code: OldCode,
+    /// So long they are waited for, before the commit and before a hot way back.
+    pub old_code_wait: Duration,
+    /// A node on which a process was suspended for longer has failed.
+    pub max_suspend: Option<Duration>,
+}
+
+impl Default for HotPolicy {
+    fn default() -> Self {
+        Self { old_code: OldCode::Wait, old_code_wait: Duration::from_secs(30), max_suspend: None }
+    }
+}
+
+/// What becomes of a rollout when processes still run old code after `old_code_wait`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OldCode {
+    /// The node is not ready to commit before they have ended; `progress_deadline` ends the wait.
+    Wait,
+    /// The verdict on the node is: failed.
+    Revert,
+    /// They are killed.
+    Kill,
 }
 
 /// What preflight asks of a release and of a node.

@@ -2,9 +2,9 @@
 //! here and nowhere else. `docs/examples/app.toml` shows the layout.
 
 use super::{
-    AlreadySick, AppSpec, CheckPolicy, DriverKind, HealthCheck, HealthPolicy, MethodPolicy, OnFailure,
-    Orphan, Permanent, PreflightPolicy, Probe, Promote, SOFT_CHECKS, ServiceKind, Unreachable, UpgradePolicy,
-    check, template,
+    AlreadySick, AppSpec, CheckPolicy, DriverKind, HealthCheck, HealthPolicy, HotPolicy, MethodPolicy,
+    OldCode, OnFailure, Orphan, Permanent, PreflightPolicy, Probe, Promote, SOFT_CHECKS, ServiceKind,
+    Unreachable, UpgradePolicy, check, template,
 };
 use crate::ids::{AppName, ReleaseName};
 use crate::toml_reader::{self, NOT_NEGATIVE, POSITIVE, Problem, Section};
@@ -292,12 +292,29 @@ fn upgrade(root: &mut Section<'_, '_>) -> UpgradePolicy {
             checks: check_policies(&mut section),
             require_hardening: required_hardening(&mut section),
         }),
+        hot: Box::new(hot(&mut section)),
     };
+    let waits = policy.hot.old_code != OldCode::Wait || section.has("old_code_wait");
+    if waits && policy.hot.old_code_wait >= policy.progress_deadline {
+        section.reject("old_code_wait", "must be shorter than `progress_deadline`, which would end the wait");
+    }
     if policy.max_unavailable > 0 && policy.already_sick != AlreadySick::Count {
         section.reject("max_unavailable", "only with `already_sick = \"count\"`");
     }
     section.finish();
     policy
+}
+
+fn hot(upgrade: &mut Section<'_, '_>) -> HotPolicy {
+    let words = [("wait", OldCode::Wait), ("revert", OldCode::Revert), ("kill", OldCode::Kill)];
+    let default = HotPolicy::default();
+    let limited = upgrade.has("max_suspend");
+    let max_suspend = upgrade.duration("max_suspend", POSITIVE, SECOND);
+    HotPolicy {
+        old_code: upgrade.choice("old_code", &words, default.old_code),
+        old_code_wait: upgrade.duration("old_code_wait", POSITIVE, default.old_code_wait),
+        max_suspend: limited.then_some(max_suspend),
+    }
 }
 
 /// `[upgrade.checks]`: which checks of the preflight only warn.

@@ -2,7 +2,7 @@
 //! anything.
 
 use super::template::{Addresses, NodeVariables, TemplateError, expand};
-use super::{AppSpec, DriverKind, HealthCheck, HealthPolicy, Probe, ServiceKind, check};
+use super::{AppSpec, DriverKind, HealthCheck, HealthPolicy, HotPolicy, Probe, ServiceKind, check};
 use crate::ids::{AppName, ReleaseName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -33,6 +33,8 @@ pub struct ResolvedSpec {
     pub health: HealthPolicy,
     /// How programs and NIFs must have been hardened.
     pub required_hardening: BTreeSet<String>,
+    /// What a hot upgrade may cost its processes.
+    pub hot: HotPolicy,
 }
 
 /// Why a spec does not work on a node.
@@ -76,6 +78,7 @@ pub fn resolve(spec: &AppSpec, node: &NodeVariables) -> Result<ResolvedSpec, Res
         stop_grace: spec.stop_grace,
         health: HealthPolicy { checks, ..spec.health.clone() },
         required_hardening: spec.upgrade.preflight.require_hardening.clone(),
+        hot: *spec.upgrade.hot,
     })
 }
 

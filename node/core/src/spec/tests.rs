@@ -56,6 +56,7 @@ fn two_lines_are_enough() {
             revert_deadline: Duration::from_secs(600),
             orphan: Orphan::Revert { after: Duration::from_secs(1800), stagger: Duration::from_secs(60) },
             preflight: Box::default(),
+            hot: Box::default(),
         }
     );
 }
@@ -74,7 +75,7 @@ fn the_example_shows_the_defaults() {
 fn survives_being_written_and_read_again() {
     let restart = "user = \"shop\"\ndriver = \"restart\"\n[restart]\ncommand = \"bin/server\"\n\
                    arguments = [\"-n\", \"{{node.name}}\"]\n[service]\nkind = \"systemd\"\n\
-                   [upgrade]\norphan = \"hold\"\nchecks = { P7 = \"warn\" }\nrequire_hardening = [\"pie\"]\nalready_sick = \"count\"\nmax_unavailable = 2\n\
+                   [upgrade]\norphan = \"hold\"\nchecks = { P7 = \"warn\" }\nrequire_hardening = [\"pie\"]\nold_code = \"revert\"\nmax_suspend = \"50ms\"\nalready_sick = \"count\"\nmax_unavailable = 2\n\
                    bake = \"0s\"\npermanent = \"per-node\"\n";
     for text in [SMALLEST, EXAMPLE, &format!("{SMALLEST}{restart}")] {
         let spec = parse(text).expect("a good spec");
@@ -170,6 +171,21 @@ fn refuses_roots_that_lead_astray() {
         let errors = parse(&text).expect_err(root);
         assert_eq!(errors.problems[0].key, "root");
     }
+}
+
+#[test]
+fn says_what_a_hot_upgrade_may_cost() {
+    let upgrade = "[upgrade]\nold_code = \"kill\"\nold_code_wait = \"5s\"\nmax_suspend = \"50ms\"";
+    let hot = parse(&format!("{SMALLEST}{upgrade}")).expect("a good spec").upgrade.hot;
+    let (wait, limit) = (Duration::from_secs(5), Duration::from_millis(50));
+    assert_eq!(*hot, HotPolicy { old_code: OldCode::Kill, old_code_wait: wait, max_suspend: Some(limit) });
+    one_problem("[upgrade]\nold_code = \"purge\"", "upgrade.old_code", &["revert"]);
+    one_problem("[upgrade]\nmax_suspend = \"0s\"", "upgrade.max_suspend", &["from 1ms"]);
+    one_problem(
+        "[upgrade]\nold_code = \"revert\"\nold_code_wait = \"5m\"",
+        "upgrade.old_code_wait",
+        &["progress_deadline"],
+    );
 }
 
 #[test]

@@ -94,6 +94,11 @@ fn upgrade(policy: &UpgradePolicy) -> Table {
     set(&mut table, "progress_deadline", duration(policy.progress_deadline));
     set(&mut table, "rollout_deadline", duration(policy.rollout_deadline));
     set(&mut table, "revert_deadline", duration(policy.revert_deadline));
+    set(&mut table, "old_code", word(policy.hot.old_code));
+    set(&mut table, "old_code_wait", duration(policy.hot.old_code_wait));
+    if let Some(limit) = policy.hot.max_suspend {
+        set(&mut table, "max_suspend", duration(limit));
+    }
     if !policy.preflight.checks.is_empty() {
         let words = policy.preflight.checks.iter().map(|(key, policy)| (key.clone(), word(*policy)));
         set(&mut table, "checks", Value::Table(words.collect()));

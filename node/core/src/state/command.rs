@@ -12,7 +12,9 @@ use crate::state::app::Order;
 use crate::state::node::{Certificate, OperatorRecord};
 use crate::state::plan::{PlanStep, Purpose};
 use crate::state::release::{ReleaseId, ReleaseRecord};
-use crate::state::rollout::{AbortMode, Elapsed, Failure, HaltReason, Refusal, Stage, Stranded, TriedRung};
+use crate::state::rollout::{
+    AbortMode, Elapsed, Failure, HaltReason, Notes, Refusal, Stage, Stranded, TriedRung,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -106,7 +108,14 @@ pub enum Command {
     /// A node's answer to an assignment; void unless that is still its newest.
     Report { node: NodeId, app: AppName, generation: Generation, report: Report },
     /// What a node found by itself.
-    Observe { node: NodeId, app: AppName, observation: Observation, healthy: Option<bool> },
+    Observe {
+        node: NodeId,
+        app: AppName,
+        observation: Observation,
+        healthy: Option<bool>,
+        #[serde(default)]
+        noted: Option<Box<Noted>>,
+    },
     /// A node without contact took itself back.
     ReportOrphan { node: NodeId, app: AppName, rollout: RolloutId, outcome: OrphanOutcome },
 
@@ -213,6 +222,15 @@ pub enum Report {
     Reverted { by: Option<Rung>, tried: Vec<TriedRung> },
     /// No rung led back.
     RevertFailed { tried: Vec<TriedRung> },
+}
+
+/// What a node has to tell of its part of a rollout beside its answers to orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// What there is to tell.
+    pub notes: Notes,
 }
 
 /// How an orphan's way back ended.

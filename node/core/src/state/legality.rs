@@ -1,6 +1,7 @@
 //! Which decisions and orders a rollout permits where it is. Asked when a decision is applied, so
 //! that no proposer, however stale or mistaken, can break a promise.
 
+use crate::driver::Check;
 use crate::ids::{Generation, NodeId};
 use crate::spec::Permanent;
 use crate::state::app::{Assignment, Order};
@@ -141,7 +142,8 @@ impl Rollout {
             (Order::Prepare, Phase::Preparing, Step::Planned) => {
                 Step::Preparing { generation, cannot_fetch: None }
             }
-            (Order::Upgrade, Phase::Rolling, Step::Prepared { .. }) => {
+            (Order::Upgrade, Phase::Rolling, Step::Prepared { checks }) => {
+                progress.checks = checks.iter().map(Check::in_brief).collect();
                 progress.touched.get_or_insert(generation);
                 Step::Upgrading { generation, stage: Stage::Assigned }
             }
@@ -214,6 +216,27 @@ impl Step {
 }
 
 impl NodeProgress {
+    /// What preflight found, as far as it is known.
+    #[must_use]
+    pub fn preflight(&self) -> &[Check] {
+        match &self.step {
+            Step::Prepared { checks } | Step::PrepareFailed { checks } => checks,
+            Step::Planned
+            | Step::Preparing { .. }
+            | Step::Skipped { .. }
+            | Step::Upgrading { .. }
+            | Step::Healthy { .. }
+            | Step::Failed { .. }
+            | Step::Draining { .. }
+            | Step::ReadyToCommit { .. }
+            | Step::Committing { .. }
+            | Step::Committed
+            | Step::Reverting { .. }
+            | Step::Reverted { .. }
+            | Step::RevertFailed { .. } => &self.checks,
+        }
+    }
+
     /// Whether it is back on its `from`, or out of the cluster.
     #[must_use]
     pub const fn is_back(&self) -> bool {

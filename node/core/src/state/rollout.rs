@@ -1,6 +1,6 @@
 //! Rollouts as data. What to do next with them is decided in `crate::rollout`.
 
-use crate::driver::{Check, Method, Rung};
+use crate::driver::{Check, Measured, Method, Rung};
 use crate::ids::{BootNonce, Generation, NodeId, RolloutId};
 use crate::spec::AppSpec;
 use crate::state::plan::Plan;
@@ -212,6 +212,21 @@ pub struct NodeProgress {
     pub orphaned: bool,
     /// Where it is.
     pub step: Step,
+    /// What preflight found, from when it was ordered to upgrade. Before that `step` has it.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// What its agent has to tell beside its answers to orders.
+    #[serde(default)]
+    pub notes: Notes,
+}
+
+/// What a node's agent tells of its part of a rollout, for people: no decision of the cluster rests on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes {
+    /// What the installation did to the app's processes, where that was measured.
+    pub measured: Option<Measured>,
+    /// Processes that run old code and are waited for.
+    pub old_code: Vec<String>,
 }
 
 /// Where a node is within a rollout. `generation` is the assignment's that led here.

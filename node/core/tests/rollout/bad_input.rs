@@ -42,7 +42,13 @@ fn what_runs_on_trial_is_taken_off_before_the_next_plan() {
         running: Running::Up { version: version("0.2.0"), boot_nonce: BootNonce("b".to_owned()) },
         condition: Condition::Trial,
     };
-    let seen = |observation| Command::Observe { node: node(2), app: app(), observation, healthy: Some(true) };
+    let seen = |observation| Command::Observe {
+        node: node(2),
+        app: app(),
+        observation,
+        healthy: Some(true),
+        noted: None,
+    };
     world.apply(seen(trial)).unwrap();
     for to in ["0.2.0", "0.3.0"] {
         world.push(to, &["0.1.0"]);

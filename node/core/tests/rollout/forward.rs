@@ -113,7 +113,8 @@ fn a_sick_node_refuses_is_skipped_or_counts_as_policy_says() {
         spec.upgrade.already_sick = policy;
         let mut world = World::settled(3, spec);
         let observation = super::world::observation(Some(&release("0.1.0")));
-        let sick = Command::Observe { node: node(2), app: app(), observation, healthy: Some(false) };
+        let sick =
+            Command::Observe { node: node(2), app: app(), observation, healthy: Some(false), noted: None };
         world.apply(sick).unwrap();
         let rollout = world.start("0.2.0");
         world.run(rollout);
@@ -132,7 +133,9 @@ fn a_node_whose_health_stays_unknown_counts_as_unavailable() {
         policy.upgrade.max_unavailable = max_unavailable;
         let mut world = World::settled(3, policy);
         let observation = super::world::observation(Some(&release("0.1.0")));
-        world.apply(Command::Observe { node: node(2), app: app(), observation, healthy: None }).unwrap();
+        world
+            .apply(Command::Observe { node: node(2), app: app(), observation, healthy: None, noted: None })
+            .unwrap();
         let rollout = world.start("0.2.0");
         world.run(rollout);
         assert_eq!(world.rollout(rollout).phase, Phase::Preparing, "its deadline has not passed");
@@ -152,7 +155,7 @@ fn a_skipped_canary_does_not_open_the_gate() {
     policy.upgrade.already_sick = AlreadySick::Skip;
     world.apply(Command::ApplyApp { spec: policy }).unwrap();
     let observation = super::world::observation(Some(&release("0.1.0")));
-    let sick = Command::Observe { node: node(1), app: app(), observation, healthy: Some(false) };
+    let sick = Command::Observe { node: node(1), app: app(), observation, healthy: Some(false), noted: None };
     world.apply(sick).unwrap();
     let rollout = world.start("0.2.0");
     world.run(rollout);

@@ -110,6 +110,7 @@ pub fn spec() -> AppSpec {
             revert_deadline: Duration::from_secs(600),
             orphan: Orphan::Hold,
             preflight: Box::default(),
+            hot: Box::default(),
         },
     }
 }
@@ -388,7 +389,7 @@ impl World {
             if instance.observed.is_none() && idle && self.silence.get(&node) == Some(&Duration::ZERO) {
                 let observation = observation(instance.settled.as_ref());
                 let healthy = instance.settled.as_ref().map(|_| true);
-                self.apply(Command::Observe { node, app: app(), observation, healthy }).unwrap();
+                self.apply(Command::Observe { node, app: app(), observation, healthy, noted: None }).unwrap();
                 moved = true;
             }
         }

@@ -12,7 +12,7 @@ use relupd::agent::ledger::LedgerEntry;
 use relupd::agent::outcome::{Ended, Follow, PlaceError};
 use relupd::agent::{ContextError, ledger_file};
 use relupd::clock::Monotonic;
-use relupd::driver::Liveness;
+use relupd::driver::{Drained, Liveness};
 use relupd::health::Health;
 use relupd::ids::{AppName, NodeId};
 use relupd::spec::AppSpec;
@@ -223,6 +223,7 @@ impl Agent {
                         false
                     }
                     Move::Act(action) => {
+                        let action = *action;
                         self.fence(action, state, context);
                         true
                     }
@@ -328,7 +329,7 @@ impl Agent {
             Action::Observe => Operation::Observe,
             Action::Preflight { transition } => Operation::Preflight(transition.clone()),
             Action::Verify { transition, .. } => Operation::Verify(transition.clone()),
-            Action::Drain { transition } => Operation::Drain(transition.clone()),
+            Action::Drain { transition, purge } => Operation::Drain(transition.clone(), *purge),
             Action::Place { release } if context.fetched.contains(&release.manifest) => {
                 Operation::Place { version: release.version.clone(), manifest: release.manifest }
             }
@@ -347,9 +348,9 @@ impl Agent {
                     Command::ReportOrphan { node, app, rollout: *rollout, outcome: outcome.clone() };
                 return Step::Call(context.propose(Caller::Agent(self.app.clone()), command));
             }
-            Action::Announce { observation, healthy } => {
-                let command =
-                    Command::Observe { node, app, observation: observation.clone(), healthy: *healthy };
+            Action::Announce { observation, healthy, noted } => {
+                let (observation, noted) = (observation.clone(), noted.clone());
+                let command = Command::Observe { node, app, observation, healthy: *healthy, noted };
                 return Step::Call(context.propose(Caller::Agent(self.app.clone()), command));
             }
             Action::Install { .. }
@@ -546,7 +547,9 @@ fn ended_of(action: &Action, reply: Reply) -> Ended {
     match (action, reply) {
         (_, Reply::Observed(seen)) => Ended::Observed(seen),
         (_, Reply::Checked(checks)) => Ended::Checked(checks),
-        (_, Reply::Drained(life)) => Ended::Drained(life),
+        (_, Reply::Drained(drained)) => Ended::Drained(drained),
+        // How long processes are suspended is nothing that a simulator could tell.
+        (Action::Verify { .. }, Reply::Done(proved)) => Ended::Proved(proved.map(|()| None)),
         (Action::Place { .. }, Reply::Done(placed)) => Ended::Placed(placed.map_err(PlaceError::Driver)),
         (_, Reply::Done(done)) => Ended::Done(done),
     }
@@ -558,13 +561,16 @@ fn brief(ended: &Ended) -> String {
         Ended::Answered(Ok(Ok(_))) => "ok".to_owned(),
         Ended::Answered(Ok(Err(rejection))) => format!("rejected: {rejection}"),
         Ended::Answered(Err(_)) => "no quorum".to_owned(),
-        Ended::Checked(Ok(_)) | Ended::Placed(Ok(())) | Ended::Done(Ok(())) | Ended::Drained(Ok(_)) => {
-            "ok".to_owned()
-        }
+        Ended::Checked(Ok(_))
+        | Ended::Placed(Ok(()))
+        | Ended::Done(Ok(()))
+        | Ended::Proved(Ok(_))
+        | Ended::Drained(Ok(Drained::Clear(_))) => "ok".to_owned(),
+        Ended::Drained(Ok(Drained::Lingering(_))) => "lingering".to_owned(),
         Ended::Observed(Err(error)) | Ended::Checked(Err(error)) | Ended::Drained(Err(error)) => {
             error.to_string()
         }
-        Ended::Done(Err(error)) => error.to_string(),
+        Ended::Done(Err(error)) | Ended::Proved(Err(error)) => error.to_string(),
         Ended::Placed(Err(error)) => error.to_string(),
     }
 }

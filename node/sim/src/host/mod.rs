@@ -25,8 +25,8 @@ use crate::random::Random;
 use disk::{Book, Paper};
 use driver::Driver;
 use executor::Executor;
-use relupd::driver::{Check, DriverError, Liveness, Observation, Rung, Transition};
-use relupd::ids::{AppName, BootNonce, Digest, ReleaseName, ReleaseVersion};
+use relupd::driver::{Check, Drained, DriverError, Liveness, Observation, Purge, Rung, Transition};
+use relupd::ids::{AppName, Digest, ReleaseName, ReleaseVersion};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub enum Operation {
     Preflight(Transition),
     Install(Transition),
     Verify(Transition),
-    Drain(Transition),
+    Drain(Transition, Purge),
     Commit(Transition),
     RollBack(Transition, Rung),
     Repair(Option<ReleaseVersion>),
@@ -82,7 +82,7 @@ pub enum Operation {
 pub enum Reply {
     Observed(Result<Observation, DriverError>),
     Checked(Result<Vec<Check>, DriverError>),
-    Drained(Result<BootNonce, DriverError>),
+    Drained(Result<Drained, DriverError>),
     Done(Result<(), DriverError>),
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use relupd::driver::{Condition, Method, Running};
+use relupd::driver::{Condition, Method, Purge, Running};
 
 const ANSWER: Duration = Duration::from_secs(600);
 
@@ -119,7 +119,7 @@ fn a_hot_upgrade_is_a_trial_until_it_is_committed() {
     assert_eq!((seen.condition, seen.permanent), (Condition::Trial, Some(version("1.0.0"))));
     assert_eq!(bench.host.liveness(), life);
     bench.done(Operation::Verify(up(Method::Hot)));
-    bench.done(Operation::Drain(up(Method::Hot)));
+    bench.done(Operation::Drain(up(Method::Hot), Purge::Soft));
     bench.done(Operation::Commit(up(Method::Hot)));
     let seen = bench.seen();
     assert_eq!((seen.condition, seen.permanent), (Condition::Clean, Some(version("2.0.0"))));

@@ -12,6 +12,7 @@ use crate::state::command::{Actor, Applied, Command};
 use crate::state::node::Role;
 use crate::state::rollout::AbortMode;
 use relupd_proto::api::v1;
+use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 pub(crate) struct Rollouts(pub(crate) Context);
@@ -154,10 +155,11 @@ async fn send_changes(mut follower: Follower<v1::WatchRolloutResponse>, id: Roll
             let gone = format!("rollout {id} ended so long ago that the cluster no longer keeps it");
             return follower.send_error(crate::api::error::not_found(gone)).await;
         };
-        if sent == Some(rollout.revision) {
+        // Not by its revision: what its nodes note for people does not count as a change of it.
+        if sent.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, rollout)) {
             continue;
         }
-        sent = Some(rollout.revision);
+        sent = Some(Arc::clone(rollout));
         // The rollout itself is what is watched; what it waits for is an addition that may be missing.
         let waiting = follower.context().control().explain(id).await.unwrap_or_default();
         let answer = v1::WatchRolloutResponse {

@@ -1,10 +1,13 @@
 //! Plans.
 
 use super::{node_name, time};
-use crate::driver::{Method, Rung};
+use crate::driver::{Check, CheckResult, Method, Rung};
+use crate::ids::RolloutId;
 use crate::state::ClusterState;
 use crate::state::plan::{Plan, PlanStep, Purpose};
+use crate::state::rollout::Rollout;
 use relupd_proto::api::v1;
+use std::sync::Arc;
 
 pub(crate) fn plan(state: &ClusterState, plan: &Plan) -> v1::Plan {
     let steps = (1..).zip(&plan.steps).map(|(order, one)| step(state, plan, order, one)).collect();
@@ -26,6 +29,7 @@ pub(crate) fn plan(state: &ClusterState, plan: &Plan) -> v1::Plan {
 }
 
 fn step(state: &ClusterState, plan: &Plan, order: u32, step: &PlanStep) -> v1::PlanStep {
+    let checked = last_preflight(state, plan, step);
     v1::PlanStep {
         order,
         node_id: step.node.to_string(),
@@ -36,6 +40,42 @@ fn step(state: &ClusterState, plan: &Plan, order: u32, step: &PlanStep) -> v1::P
         because: step.because.clone(),
         way_back: step.way_back.iter().map(|found| rung(*found).into()).collect(),
         canary: step.canary,
+        checks: checked.map(|(_, checks)| checks.iter().map(check).collect()).unwrap_or_default(),
+        checked_by: checked.map(|(rollout, _)| rollout.to_string()).unwrap_or_default(),
+    }
+}
+
+/// What preflight has found the last time that this node was prepared to go the same way: that is asked of
+/// a node when a rollout prepares it, and not when a plan is made.
+fn last_preflight<'a>(
+    state: &'a ClusterState,
+    plan: &Plan,
+    step: &PlanStep,
+) -> Option<(RolloutId, &'a [Check])> {
+    let same_way = |rollout: &&Arc<Rollout>| {
+        rollout.plan.app == plan.app
+            && rollout.plan.to == plan.to
+            && rollout.from_of(step.node) == step.from.as_ref()
+    };
+    let checks = |rollout: &'a Arc<Rollout>| {
+        let checks = rollout.nodes.get(&step.node)?.preflight();
+        (!checks.is_empty()).then_some((rollout.id, checks))
+    };
+    state.rollouts.values().rev().filter(same_way).find_map(checks)
+}
+
+pub(crate) fn check(check: &Check) -> v1::Check {
+    let (result, reason, remedy) = match &check.result {
+        CheckResult::Passed => (v1::CheckResult::Passed, "", ""),
+        CheckResult::NotHot { reason, remedy } => (v1::CheckResult::NotHot, reason.as_str(), remedy.as_str()),
+        CheckResult::Warning { reason } => (v1::CheckResult::Warning, reason.as_str(), ""),
+        CheckResult::Failed { reason, remedy } => (v1::CheckResult::Failed, reason.as_str(), remedy.as_str()),
+    };
+    v1::Check {
+        name: check.name.clone(),
+        result: result.into(),
+        reason: reason.to_owned(),
+        remedy: remedy.to_owned(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Rollouts.
 
-use super::plan::{method, version_or_nothing};
+use super::plan::{check, method, version_or_nothing};
 use super::{node_name, optional, optional_node_name, time};
-use crate::driver::{Check, CheckResult};
+use crate::driver::{Check, CheckResult, Measured};
 use crate::ids::NodeId;
 use crate::state::ClusterState;
 use crate::state::plan::PlanStep;
@@ -11,6 +11,7 @@ use crate::state::rollout::{
 };
 use crate::state::text::whole_seconds;
 use relupd_proto::api::v1;
+use std::time::Duration;
 
 pub(crate) fn rollout(state: &ClusterState, rollout: &Rollout) -> v1::Rollout {
     let nodes = rollout.plan.steps.iter().map(|step| node(state, rollout, step)).collect();
@@ -149,7 +150,7 @@ fn stranded(state: &ClusterState, stranded: &Stranded) -> v1::Remedy {
 
 fn node(state: &ClusterState, rollout: &Rollout, planned: &PlanStep) -> v1::NodeProgress {
     let progress = rollout.nodes.get(&planned.node);
-    let (step, detail) = progress.map_or((v1::NodeStep::Planned, String::new()), |found| step(&found.step));
+    let (step, detail) = progress.map_or((v1::NodeStep::Planned, String::new()), |found| step(found));
     v1::NodeProgress {
         node_id: planned.node.to_string(),
         node_name: node_name(state, planned.node),
@@ -160,6 +161,22 @@ fn node(state: &ClusterState, rollout: &Rollout, planned: &PlanStep) -> v1::Node
         touched: progress.is_some_and(|progress| is_touched(progress)),
         step: step.into(),
         detail,
+        checks: progress.map(|found| found.preflight()).unwrap_or_default().iter().map(check).collect(),
+        measured: progress.and_then(|progress| progress.notes.measured.as_ref()).map(measured),
+        old_code: progress.map(|progress| progress.notes.old_code.clone()).unwrap_or_default(),
+    }
+}
+
+fn measured(measured: &Measured) -> v1::Measured {
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    v1::Measured {
+        took_us: micros(measured.took),
+        suspended: measured.suspended,
+        longest_suspend_us: micros(measured.longest_suspend),
+        code_changes: measured.code_changes,
+        code_change_us: micros(measured.code_change_time),
+        longest_code_change_us: micros(measured.longest_code_change),
+        longest_queue: measured.longest_queue,
     }
 }
 
@@ -189,8 +206,8 @@ const fn is_done(step: &Step) -> bool {
 }
 
 /// A step, and what there is to say about it.
-fn step(step: &Step) -> (v1::NodeStep, String) {
-    match step {
+fn step(progress: &NodeProgress) -> (v1::NodeStep, String) {
+    match &progress.step {
         Step::Planned => (v1::NodeStep::Planned, String::new()),
         Step::Preparing { .. } => (v1::NodeStep::Preparing, String::new()),
         Step::Prepared { checks } => (v1::NodeStep::Prepared, remarkable(checks)),
@@ -201,7 +218,7 @@ fn step(step: &Step) -> (v1::NodeStep, String) {
         Step::Upgrading { stage: Stage::Baking, .. } => (v1::NodeStep::Baking, String::new()),
         Step::Healthy { .. } => (v1::NodeStep::Healthy, String::new()),
         Step::Failed { failure } => (v1::NodeStep::Failed, failure.to_string()),
-        Step::Draining { .. } => (v1::NodeStep::Draining, String::new()),
+        Step::Draining { .. } => (v1::NodeStep::Draining, old_code(progress)),
         Step::ReadyToCommit { .. } => (v1::NodeStep::ReadyToCommit, String::new()),
         Step::Committing { .. } => (v1::NodeStep::Committing, String::new()),
         Step::Committed => (v1::NodeStep::Committed, String::new()),
@@ -211,6 +228,12 @@ fn step(step: &Step) -> (v1::NodeStep, String) {
         }
         Step::RevertFailed { tried } => (v1::NodeStep::RevertFailed, tried_rungs(tried)),
     }
+}
+
+/// Who is waited for.
+fn old_code(progress: &NodeProgress) -> String {
+    let processes = &progress.notes.old_code;
+    if processes.is_empty() { String::new() } else { format!("still in old code: {}", processes.join("; ")) }
 }
 
 /// The checks that did not simply pass.

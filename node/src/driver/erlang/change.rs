@@ -6,7 +6,7 @@ use super::relup_checks::{self, Sides};
 use super::started;
 use super::{ErlangDriver, from_link};
 use crate::driver::files::blocking;
-use crate::driver::{Condition, DriverError, Liveness, Method, Observation, Running, Transition};
+use crate::driver::{Condition, DriverError, Liveness, Measured, Method, Observation, Running, Transition};
 use crate::ids::ReleaseVersion;
 use relupd_release::pointer::StartErl;
 use std::collections::BTreeSet;
@@ -141,7 +141,10 @@ impl ErlangDriver {
         self.boot(WHAT).await.map(drop)
     }
 
-    pub(super) async fn verify_installed(&self, transition: &Transition) -> Result<(), DriverError> {
+    pub(super) async fn verify_installed(
+        &self,
+        transition: &Transition,
+    ) -> Result<Option<Measured>, DriverError> {
         const WHAT: &str = "verify";
         let failed = |reason: String| DriverError::Failed { what: WHAT, reason };
         let observed = self.observation().await?;
@@ -171,7 +174,17 @@ impl ErlangDriver {
                 return Err(failed(format!("processes do not run: {}", silent.join("; "))));
             }
         }
-        Ok(())
+        let reading = match transition.method {
+            Method::Hot => self.vm.measured(&transition.operation).await,
+            Method::Restart | Method::First => Ok(None),
+        };
+        let Some(reading) = reading.map_err(|error| from_link(WHAT, error))? else { return Ok(None) };
+        if !reading.passed_over.is_empty() {
+            let names = reading.passed_over.join("; ");
+            let reason = "did not suspend in time, and have met the new code with their old state";
+            return Err(failed(format!("processes {reason}: {names}")));
+        }
+        Ok(Some(reading.measured))
     }
 }
 

@@ -4,36 +4,64 @@ use super::disk;
 use super::observe::{BookFile, classify};
 use super::{ErlangDriver, from_link};
 use crate::driver::files::{blocking, remove_durably};
-use crate::driver::{Condition, DriverError, Method, Transition};
-use crate::ids::{BootNonce, ReleaseVersion};
+use crate::driver::{Condition, Drained, DriverError, Method, Purge, Transition};
+use crate::ids::ReleaseVersion;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+const DRAIN: &str = "drain old code";
+/// So many processes are named: a server may have thousands of requests on their way.
+const LISTED: usize = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl ErlangDriver {
     /// Purges old code softly until no process is left in it: OTP's own way at `make_permanent` kills
     /// whoever is.
-    pub(super) async fn drain_old_code(&self, transition: &Transition) -> Result<BootNonce, DriverError> {
-        const WHAT: &str = "drain old code";
-        let nonce = || self.link.boot_nonce().ok_or(DriverError::VmGone { what: WHAT });
+    pub(super) async fn drain_old_code(
+        &self,
+        transition: &Transition,
+        purge: Purge,
+    ) -> Result<Drained, DriverError> {
+        let nonce = || self.link.boot_nonce().ok_or(DriverError::VmGone { what: DRAIN });
         let before = nonce()?;
         if let (Method::Hot, Some(from)) = (transition.method, &transition.from) {
-            let modules = self.changed_modules(WHAT, from, &transition.to).await?;
-            let patience = self.settings.patience.drain;
-            tokio::time::timeout(patience, self.purge(&modules))
-                .await
-                .map_err(|_| DriverError::TimedOut { what: WHAT, after: patience })??;
+            let modules = self.changed_modules(DRAIN, from, &transition.to).await?;
+            let lingering = self.leave(&modules, self.settings.patience.drain).await?;
+            match purge {
+                Purge::Soft if !lingering.is_empty() => return Ok(Drained::Lingering(lingering)),
+                Purge::Soft => {}
+                Purge::Brutal => {
+                    tracing::warn!(app = %self.settings.app, ?lingering, "killing who still runs old code");
+                    let purged = self.vm.purge_brutally(modules.iter().map(String::as_str)).await;
+                    purged.map_err(|error| from_link(DRAIN, error))?;
+                }
+            }
         }
         // A VM that restarted meanwhile is another life, and has not been drained on anybody's behalf.
-        if nonce()? == before { Ok(before) } else { Err(DriverError::VmGone { what: WHAT }) }
+        if nonce()? == before { Ok(Drained::Clear(before)) } else { Err(DriverError::VmGone { what: DRAIN }) }
     }
 
-    async fn purge(&self, modules: &std::collections::BTreeSet<String>) -> Result<(), DriverError> {
+    /// Waits until no process runs old code of these modules; says which ones still do after so long.
+    pub(super) async fn leave(
+        &self,
+        modules: &BTreeSet<String>,
+        patience: Duration,
+    ) -> Result<Vec<String>, DriverError> {
+        let modules = || modules.iter().map(String::as_str);
+        let mut looks = patience.as_millis() / LOOK_AGAIN.as_millis();
         loop {
-            let lingering = self.vm.purge_softly(modules.iter().map(String::as_str)).await;
-            if lingering.map_err(|error| from_link("drain old code", error))?.is_empty() {
-                return Ok(());
+            let unpurged = self.vm.purge_softly(modules()).await.map_err(|error| from_link(DRAIN, error))?;
+            if unpurged.is_empty() {
+                return Ok(Vec::new());
             }
+            if looks == 0 {
+                let lingering = self.vm.in_old_code(unpurged.iter().map(String::as_str)).await;
+                let lingering = lingering.map_err(|error| from_link(DRAIN, error))?;
+                // Who has just left is not in the way: the next try will tell.
+                let unnamed = || unpurged.iter().map(|module| format!("a process in {module}")).collect();
+                return Ok(listed(if lingering.is_empty() { unnamed() } else { lingering }));
+            }
+            looks -= 1;
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
@@ -132,4 +160,13 @@ impl ErlangDriver {
             })
         }
     }
+}
+
+fn listed(mut processes: Vec<String>) -> Vec<String> {
+    let more = processes.len().saturating_sub(LISTED);
+    if more > 0 {
+        processes.truncate(LISTED);
+        processes.push(format!("and {more} more"));
+    }
+    processes
 }

@@ -32,8 +32,8 @@ mod term;
 mod vm;
 
 use crate::driver::{
-    AppUser, Check, Condition, DriverError, Liveness, Method, Observation, ReleaseDriver, Rung, Running,
-    StagedRelease, Transition, run_directory,
+    AppUser, Check, Condition, Drained, DriverError, Liveness, Measured, Method, Observation, Purge,
+    ReleaseDriver, Rung, Running, StagedRelease, Transition, run_directory,
 };
 use crate::ids::{AppName, BootNonce, ReleaseName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState};
@@ -82,8 +82,10 @@ pub struct Patience {
     pub code_change: Duration,
     /// For a whole install.
     pub install: Duration,
-    /// For the last process to leave old code.
+    /// For the last process to leave old code, in one try to drain.
     pub drain: Duration,
+    /// The same before a relup down, which would kill who runs it.
+    pub way_back: Duration,
     /// For a supervised process to answer a system message.
     pub answer: Duration,
 }
@@ -94,7 +96,8 @@ impl Default for Patience {
             start: Duration::from_secs(60),
             code_change: Duration::from_secs(30),
             install: Duration::from_secs(300),
-            drain: Duration::from_secs(30),
+            drain: Duration::from_secs(1),
+            way_back: Duration::from_secs(30),
             answer: Duration::from_secs(5),
         }
     }
@@ -234,13 +237,13 @@ impl ReleaseDriver for ErlangDriver {
         }
     }
 
-    async fn verify(&self, transition: &Transition) -> Result<(), DriverError> {
+    async fn verify(&self, transition: &Transition) -> Result<Option<Measured>, DriverError> {
         self.verify_installed(transition).await
     }
 
-    async fn drain(&self, transition: &Transition) -> Result<BootNonce, DriverError> {
+    async fn drain(&self, transition: &Transition, purge: Purge) -> Result<Drained, DriverError> {
         let _turn = self.turn.lock().await;
-        self.drain_old_code(transition).await
+        self.drain_old_code(transition, purge).await
     }
 
     async fn commit(&self, transition: &Transition) -> Result<(), DriverError> {

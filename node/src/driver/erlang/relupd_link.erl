@@ -15,9 +15,11 @@
 %%   VM -> daemon   {reply, Number, {ok, Answer} | {error, Text}}
 %% Reasons cross as printed text of bounded depth: a crash reason may hold the whole state of a process.
 %% Requests are carried out side by side: one that waits for the release handler holds up nobody.
+%%
+%% While an install runs, a meter traces what the release handler asks of processes: see below.
 -module(relupd_link).
 -export([start/1]).
--export([keeper/2, dialler/3]).
+-export([keeper/2, dialler/3, meter/2]).
 
 -define(PROTOCOL, 1).
 -define(FIRST_PAUSE_MS, 50).
@@ -27,6 +29,9 @@
 -define(AGAIN_PAUSE_MS, 200).
 %% Finished operations that are remembered. A daemon asks for the result of its latest one only.
 -define(REMEMBERED, 64).
+%% Suspended processes whose queues are looked at, and names that are listed.
+-define(SAMPLED, 100).
+-define(LISTED, 20).
 
 %% Starts the link once; a second call changes nothing.
 start(SocketPath) ->
@@ -46,7 +51,7 @@ keeper(Starter, SocketPath) ->
     process_flag(priority, high),
     Starter ! {self(), started},
     Nonce = boot_nonce(),
-    keep(#{path => SocketPath, nonce => Nonce, operations => #{}, finished => [],
+    keep(#{path => SocketPath, nonce => Nonce, operations => #{}, finished => [], readings => #{},
            dialler => spawn_dialler(SocketPath, Nonce, 0)}).
 
 keep(State = #{path := Path, nonce := Nonce, dialler := Dialler}) ->
@@ -55,6 +60,12 @@ keep(State = #{path := Path, nonce := Nonce, dialler := Dialler}) ->
             keep(run(Operation, Fun, Client, State));
         {result, Operation, Client} ->
             tell(Client, result(Operation, State)),
+            keep(State);
+        {measured, Operation, Reading} ->
+            #{readings := Readings} = State,
+            keep(State#{readings := Readings#{Operation => Reading}});
+        {reading, Operation, Client} ->
+            tell(Client, {ok, maps:get(Operation, maps:get(readings, State), unknown)}),
             keep(State);
         {finished, Operation, Result} ->
             keep(finish(Operation, Result, State));
@@ -80,12 +91,13 @@ run(Operation, Fun, Client, State = #{operations := Operations}) ->
             State#{operations := Operations#{Operation => {running, Worker, [Client]}}}
     end.
 
-finish(Operation, Result, State = #{operations := Operations, finished := Finished}) ->
+finish(Operation, Result, State = #{operations := Operations, finished := Finished, readings := Readings}) ->
     case Operations of
         #{Operation := {running, _Worker, Clients}} ->
             [tell(Client, Result) || Client <- Clients],
             {Kept, Forgotten} = lists:split(min(?REMEMBERED, length(Finished) + 1), [Operation | Finished]),
             State#{operations := maps:without(Forgotten, Operations#{Operation := {done, Result}}),
+                   readings := maps:without(Forgotten, Readings),
                    finished := Kept};
         #{} ->
             State
@@ -160,7 +172,9 @@ send(Socket, Term) ->
 %% ---- requests
 
 request({run, Operation, Work}, Client, _Nonce) ->
-    ?MODULE ! {run, Operation, fun() -> work(Work) end, Client};
+    ?MODULE ! {run, Operation, fun() -> work(Operation, Work) end, Client};
+request({measured, Operation}, Client, _Nonce) ->
+    ?MODULE ! {reading, Operation, Client};
 request({result, Operation}, Client, _Nonce) ->
     ?MODULE ! {result, Operation, Client};
 request(facts, Client, Nonce) ->
@@ -179,8 +193,11 @@ guarded(Fun) ->
     end.
 
 %% Work is what must not happen twice; it is run under an operation's id.
-work({install, Version, Options}) ->
-    case release_handler:install_release(Version, Options) of
+work(Operation, {install, Version, Options}) ->
+    Meter = start_meter(),
+    Answer = release_handler:install_release(Version, Options),
+    ?MODULE ! {measured, Operation, stop_meter(Meter)},
+    case Answer of
         {ok, From, _Description} -> From;
         Other -> throw(Other)
     end.
@@ -206,6 +223,8 @@ query({environment, Application}) ->
     [{Key, erlang:phash2(Value)} || {Key, Value} <- lists:sort(application:get_all_env(Application))];
 query({purge_softly, Modules}) ->
     [Module || Module <- Modules, erlang:check_old_code(Module), not code:soft_purge(Module)];
+query({purge_brutally, Modules}) ->
+    [Module || Module <- Modules, code:purge(Module)];
 query({make_permanent, Boot, Config}) ->
     %% Elixir completes the configuration again at init:restart/0, and finds it by these.
     true = os:putenv("RELEASE_SYS_CONFIG", Config),
@@ -266,6 +285,108 @@ fault({ok, _Own}, _Expected, _Old) -> [].
 parameters(File) ->
     {ok, [Entries]} = file:consult(File),
     maps:from_list([{{Application, Key}, Value} || {Application, Parameters} <- Entries, {Key, Value} <- Parameters]).
+
+%% ---- meter: what an install does to processes
+%%
+%% The release handler suspends, migrates and resumes processes by calls of sys, one after the other, in
+%% its own process. The meter traces these calls of that process alone, so an app's own calls cost nothing.
+%% A process counts as suspended from the answer to `suspend` until the answer to `resume`. The longest
+%% queue is a sample, taken about each millisecond. A process that has one tracer cannot have another:
+%% where somebody traces the release handler already, nothing is measured.
+
+start_meter() ->
+    {Meter, Monitor} = spawn_monitor(?MODULE, meter, [self(), whereis(release_handler)]),
+    receive
+        {Meter, ready} -> {Meter, Monitor};
+        {'DOWN', Monitor, process, Meter, _Unmeasured} -> none
+    end.
+
+stop_meter(none) ->
+    unmeasured;
+stop_meter({Meter, Monitor}) ->
+    Meter ! {stop, self()},
+    receive
+        {Meter, Reading} -> erlang:demonitor(Monitor, [flush]), Reading;
+        {'DOWN', Monitor, process, Meter, _Unmeasured} -> unmeasured
+    end.
+
+meter(Owner, Handler) ->
+    process_flag(priority, high),
+    Watch = erlang:monitor(process, Owner),
+    try erlang:trace(Handler, true, [call, monotonic_timestamp])
+    catch error:_NoHandlerOrTracedAlready -> exit(unmeasured)
+    end,
+    trace([{'_', [], [{exception_trace}]}]),
+    Owner ! {self(), ready},
+    Begin = erlang:monotonic_time(),
+    Start = #{owner => Owner, watch => Watch, handler => Handler, call => none, suspended => #{},
+              processes => 0, longest_suspend => 0, code_changes => 0, code_change_time => 0,
+              longest_code_change => 0, longest_queue => 0, passed_over => []},
+    Reading = try meter(Start) after trace(false) end,
+    Owner ! {self(), Reading#{took => micros(erlang:monotonic_time() - Begin)}}.
+
+trace(What) ->
+    [erlang:trace_pattern(Function, What, [global])
+     || Function <- [{sys, suspend, 1}, {sys, suspend, 2}, {sys, resume, 1},
+                     {sys, change_code, 4}, {sys, change_code, 5}]].
+
+meter(State = #{owner := Owner, watch := Watch, handler := Handler, suspended := Suspended}) ->
+    receive
+        {trace_ts, Handler, call, {sys, Function, [Process | _]}, At} ->
+            meter(sampled(State#{call := {Function, Process, At}}));
+        {trace_ts, Handler, return_from, _Function, Answer, At} ->
+            meter(answered(maps:get(call, State), Answer, At, State));
+        {trace_ts, Handler, exception_from, _Function, {_Class, Reason}, At} ->
+            meter(refused(maps:get(call, State), Reason, At, State));
+        {stop, Owner} ->
+            %% What the handler has done until now is on its way here.
+            Delivered = erlang:trace_delivered(Handler),
+            meter(State#{owner := Delivered});
+        {trace_delivered, Handler, Owner} ->
+            maps:without([owner, watch, handler, call, suspended], State);
+        {'DOWN', Watch, process, _Owner, Reason} ->
+            exit(Reason)
+    after case map_size(Suspended) of 0 -> infinity; _ -> 1 end ->
+        meter(sampled(State))
+    end.
+
+answered({suspend, Process, _}, _Ok, At, State = #{suspended := Suspended, processes := Processes}) ->
+    case Suspended of
+        #{Process := _Since} -> State;
+        #{} -> State#{suspended := Suspended#{Process => At}, processes := Processes + 1}
+    end;
+answered({resume, Process, _}, _Ok, At, State = #{suspended := Suspended, longest_suspend := Longest}) ->
+    case maps:take(Process, Suspended) of
+        {Since, Others} ->
+            State#{suspended := Others, longest_suspend := max(Longest, micros(At - Since))};
+        error ->
+            State
+    end;
+answered({change_code, _Process, Since}, _Answer, At, State) ->
+    #{code_changes := Calls, code_change_time := Time, longest_code_change := Longest} = State,
+    Took = micros(At - Since),
+    State#{code_changes := Calls + 1, code_change_time := Time + Took, longest_code_change := max(Longest, Took)};
+answered(none, _Answer, _At, State) ->
+    State.
+
+%% OTP passes over a process that does not suspend in time, without a word: it meets the new code with
+%% its old state. One that has just ended is no loss.
+refused({suspend, Process, _}, {timeout, _}, _At, State = #{passed_over := PassedOver}) ->
+    State#{passed_over := lists:sublist([printed(named(Process)) | PassedOver], ?LISTED)};
+refused({change_code, _, _} = Call, Reason, At, State) ->
+    answered(Call, Reason, At, State);
+refused({resume, _, _} = Call, Reason, At, State) ->
+    answered(Call, Reason, At, State);
+refused(_Call, _Reason, _At, State) ->
+    State.
+
+sampled(State = #{suspended := Suspended, longest_queue := Longest}) ->
+    Queues = [Length || Process <- lists:sublist(maps:keys(Suspended), ?SAMPLED), is_pid(Process),
+                        {message_queue_len, Length} <- [erlang:process_info(Process, message_queue_len)]],
+    State#{longest_queue := lists:max([Longest | Queues])}.
+
+micros(Native) ->
+    erlang:convert_time_unit(Native, native, microsecond).
 
 facts(Nonce) ->
     #{boot => Nonce,

@@ -36,6 +36,7 @@ impl ErlangDriver {
                     remedy: "go back by restart".to_owned(),
                 });
             }
+            self.spare_old_code(from, &transition.to).await;
             // Of its own id: the way up under the same operation has a result already.
             let operation = format!("{}/down", transition.operation);
             self.relup(WHAT, &operation, from).await?;
@@ -61,6 +62,22 @@ impl ErlangDriver {
         self.halt().await?;
         self.boot(what).await?;
         self.expect_clean(what, version).await
+    }
+
+    /// A request that began before the way up may still run the code of before: to load that again kills it.
+    /// It is waited for, but the way back does not depend on it.
+    async fn spare_old_code(&self, from: &ReleaseVersion, to: &ReleaseVersion) {
+        let left = match self.changed_modules("relup down", from, to).await {
+            Ok(modules) => self.leave(&modules, self.settings.patience.way_back).await,
+            Err(error) => Err(error),
+        };
+        match left {
+            Ok(lingering) if lingering.is_empty() => {}
+            Ok(lingering) => {
+                tracing::warn!(app = %self.settings.app, ?lingering, "the way back ends who runs old code");
+            }
+            Err(error) => tracing::warn!(app = %self.settings.app, %error, "cannot tell who runs old code"),
+        }
     }
 
     /// Undoes a first installation.

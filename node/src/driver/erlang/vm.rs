@@ -6,6 +6,7 @@ use super::term::{
     as_atom, as_bool, as_bytes, as_list, as_text, as_tuple, as_u64, atom, atoms, integer, list, member,
     string, tuple,
 };
+use crate::driver::Measured;
 use crate::ids::BootNonce;
 use eetf::Term;
 use std::collections::BTreeMap;
@@ -81,6 +82,32 @@ pub(super) struct LoadedModule {
     pub(super) md5: Option<Md5>,
     /// Whether a version of it from before the last load is still there.
     pub(super) has_old_code: bool,
+}
+
+/// What the meter saw during one installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) measured: Measured,
+    /// Processes that OTP did not suspend, because they did not answer in time.
+    pub(super) passed_over: Vec<String>,
+}
+
+impl Reading {
+    fn parse(term: &Term) -> Option<Self> {
+        let number = |key| as_u64(member(term, key)?);
+        let count = |key| number(key).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let time = |key| number(key).map(Duration::from_micros);
+        let measured = Measured {
+            took: time("took")?,
+            suspended: count("processes")?,
+            longest_suspend: time("longest_suspend")?,
+            code_changes: count("code_changes")?,
+            code_change_time: time("code_change_time")?,
+            longest_code_change: time("longest_code_change")?,
+            longest_queue: count("longest_queue")?,
+        };
+        Some(Self { measured, passed_over: parse_list(member(term, "passed_over")?, as_text)? })
+    }
 }
 
 /// Asks one VM through the link.
@@ -240,6 +267,28 @@ impl Vm {
         let answer = self.query(tuple(vec![atom("purge_softly"), atoms(modules)])).await?;
         parse_list(&answer, |module| as_atom(module).map(str::to_owned))
             .ok_or_else(|| malformed("purge_softly", &answer))
+    }
+
+    /// Purges old code of these modules, and kills who runs it; answers where somebody did.
+    pub(super) async fn purge_brutally<'a>(
+        &self,
+        modules: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<String>, LinkError> {
+        let answer = self.query(tuple(vec![atom("purge_brutally"), atoms(modules)])).await?;
+        parse_list(&answer, |module| as_atom(module).map(str::to_owned))
+            .ok_or_else(|| malformed("purge_brutally", &answer))
+    }
+
+    /// What an installation under this id did to processes; `None` where that was not measured.
+    pub(super) async fn measured(&self, operation: &str) -> Result<Option<Reading>, LinkError> {
+        let request = tuple(vec![atom("measured"), super::term::binary(operation.as_bytes())]);
+        match self.query(request).await {
+            Ok(answer) if matches!(as_atom(&answer), Some("unknown" | "unmeasured")) => Ok(None),
+            Ok(answer) => Reading::parse(&answer).map(Some).ok_or_else(|| malformed("measured", &answer)),
+            // The link of a VM that an older relupd has started does not know the question.
+            Err(LinkError::Failed(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What `init:restart` boots from now on.

@@ -10,10 +10,10 @@ mod preflight;
 mod steps;
 
 use crate::driver::{
-    AppUser, Check, DriverError, Liveness, Observation, ReleaseDriver, Rung, StagedRelease, Transition,
-    run_directory,
+    AppUser, Check, Drained, DriverError, Liveness, Measured, Observation, Purge, ReleaseDriver, Rung,
+    StagedRelease, Transition, run_directory,
 };
-use crate::ids::{AppName, BootNonce, ReleaseVersion};
+use crate::ids::{AppName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState, process};
 use async_trait::async_trait;
 use layout::Layout;
@@ -147,12 +147,12 @@ impl ReleaseDriver for RestartDriver {
         self.install_trial(transition).await
     }
 
-    async fn verify(&self, transition: &Transition) -> Result<(), DriverError> {
-        self.verify_trial(transition).await
+    async fn verify(&self, transition: &Transition) -> Result<Option<Measured>, DriverError> {
+        self.verify_trial(transition).await.map(|()| None)
     }
 
-    async fn drain(&self, _transition: &Transition) -> Result<BootNonce, DriverError> {
-        self.current_life().await
+    async fn drain(&self, _transition: &Transition, _purge: Purge) -> Result<Drained, DriverError> {
+        self.current_life().await.map(Drained::Clear)
     }
 
     async fn commit(&self, transition: &Transition) -> Result<(), DriverError> {

@@ -64,7 +64,7 @@ impl Script {
         let action = self.core.next(&snapshot).expect("the app is placed here");
         match self.core.next_move(action, snapshot.now) {
             Move::Rest { .. } => None,
-            Move::Act(action) => Some(action),
+            Move::Act(action) => Some(*action),
         }
     }
 

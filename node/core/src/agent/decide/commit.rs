@@ -173,5 +173,6 @@ fn trial(
         life_before: life.cloned(),
         host_boot: input.host_boot.to_owned(),
         progress: TrialProgress::Begun,
+        measured: None,
     }
 }

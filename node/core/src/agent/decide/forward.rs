@@ -2,12 +2,13 @@
 //! the next order. A VM that died is said at once; an installation is never begun twice.
 
 use super::order::Ordered;
-use super::{Action, Input, STARTS, WaitingFor, describe, known, torn, up, wait};
+use super::{Action, Input, STARTS, WaitingFor, describe, idle, known, torn, up, wait};
 use crate::agent::ledger::{Trial, TrialProgress};
 use crate::clock::Monotonic;
-use crate::driver::{Condition, Liveness, Method, Observation, Running};
+use crate::driver::{Condition, Liveness, Measured, Method, Observation, Purge, Running};
 use crate::health::Verdict;
 use crate::ids::BootNonce;
+use crate::spec::OldCode;
 use crate::state::app::Order;
 use crate::state::command::Report;
 use crate::state::rollout::{Failure, Stage, Step};
@@ -21,7 +22,7 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Action {
         Some(trial) => match &trial.progress {
             TrialProgress::Begun => resume(input, order, trial),
             TrialProgress::Failed { reason } => order.fail(Failure::Install { reason: reason.clone() }),
-            TrialProgress::Verified { boot_nonce } => watch(input, order, boot_nonce),
+            TrialProgress::Verified { boot_nonce } => watch(input, order, trial, boot_nonce),
         },
     }
 }
@@ -38,6 +39,7 @@ fn begin(input: &Input<'_>, order: &Ordered<'_>) -> Action {
         life_before: up(&seen.running).map(|(_, life)| life.clone()),
         host_boot: input.host_boot.to_owned(),
         progress: TrialProgress::Begun,
+        measured: None,
     };
     if let Some((version, life)) = up(&seen.running)
         && version == order.to()
@@ -130,7 +132,7 @@ fn prove(input: &Input<'_>, order: &Ordered<'_>, trial: &Trial, life: &BootNonce
 }
 
 /// The trial runs: the life and the health of it are watched until the next order.
-fn watch(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce) -> Action {
+fn watch(input: &Input<'_>, order: &Ordered<'_>, trial: &Trial, life: &BootNonce) -> Action {
     match vital(input, life) {
         Vital::Alive => {}
         Vital::Unsure => return Action::Observe,
@@ -142,6 +144,9 @@ fn watch(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce) -> Action {
     }
     if let Some(detail) = mixed(input) {
         return order.fail(Failure::Verify { reason: format!("{} ran, now it is {detail}", order.to()) });
+    }
+    if let Some(reason) = suspended_too_long(order, trial) {
+        return order.fail(Failure::Verify { reason });
     }
     let since = input.health.proves(life, judge_from).map(|since| since.max(judge_from));
     if order.assignment.order == Order::Drain {
@@ -177,7 +182,43 @@ fn drain(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce, healthy: bool
             let ready = Report::ReadyToCommit { boot_nonce: life.clone() };
             after_a_look(input, order, input.memory.judge_from, ready)
         }
-        Some(_) | None => Action::Drain { transition: order.transition(order.assignment.method, "drain") },
+        Some(_) | None => leave_old_code(input, order),
+    }
+}
+
+/// Who still runs old code is told, and waited for as long as the policy says.
+fn leave_old_code(input: &Input<'_>, order: &Ordered<'_>) -> Action {
+    let drain =
+        |purge| Action::Drain { transition: order.transition(order.assignment.method, "drain"), purge };
+    let Some(lingering) = &input.memory.lingering else { return drain(Purge::Soft) };
+    let policy = &order.spec.upgrade.hot;
+    let is_over = input.now.since(lingering.since) >= policy.old_code_wait;
+    match policy.old_code {
+        OldCode::Kill if is_over => drain(Purge::Brutal),
+        OldCode::Revert if is_over => {
+            let (after, processes) = (policy.old_code_wait, lingering.processes.join("; "));
+            let reason = format!("processes still run old code after {after:?}: {processes}");
+            order.fail(Failure::Commit { reason })
+        }
+        OldCode::Wait | OldCode::Kill | OldCode::Revert => {
+            let telling = known(input).and_then(|seen| idle::tell(input, seen));
+            telling.unwrap_or_else(|| drain(Purge::Soft))
+        }
+    }
+}
+
+/// Why the installation has cost more than the policy allows.
+fn suspended_too_long(order: &Ordered<'_>, trial: &Trial) -> Option<String> {
+    let limit = order.spec.upgrade.hot.max_suspend.filter(|_| trial.method == Method::Hot)?;
+    match trial.measured.as_deref() {
+        Some(Measured { longest_suspend, .. }) if *longest_suspend > limit => {
+            Some(format!("a process was suspended for {longest_suspend:?}, and max_suspend is {limit:?}"))
+        }
+        Some(_) => None,
+        None => Some(format!(
+            "max_suspend is {limit:?}, and how long processes were suspended could not be measured: \
+             somebody traces the release handler, or the app was started by an older relupd"
+        )),
     }
 }
 

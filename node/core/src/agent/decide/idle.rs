@@ -3,9 +3,12 @@
 
 use super::order::Ordered;
 use super::{Action, Input, WaitingFor, is_hung, known, mendable, torn, wait};
+use crate::agent::memory::Announcement;
 use crate::driver::{Observation, Running};
 use crate::ids::ReleaseVersion;
 use crate::state::app::Order;
+use crate::state::command::Noted;
+use crate::state::rollout::Notes;
 
 pub(super) fn decide(input: &Input<'_>, order: Option<&Ordered<'_>>) -> Action {
     let decided = decided(input, order);
@@ -50,11 +53,25 @@ pub(super) fn announce(input: &Input<'_>) -> Option<Action> {
 
 pub(super) fn tell(input: &Input<'_>, seen: &Observation) -> Option<Action> {
     let healthy = if known(input).is_some() { input.health.flag() } else { None };
-    let committed = input.instance.observed.as_ref() == Some(seen) && input.instance.healthy == healthy;
-    let announced =
-        input.memory.announced.as_ref().is_some_and(|(last, flag)| last == seen && *flag == healthy);
-    if committed || announced {
+    let noted = noted(input);
+    let known = input.instance.observed.as_ref() == Some(seen) && input.instance.healthy == healthy;
+    let announcement = Announcement { observation: seen.clone(), healthy, noted };
+    if (known && announcement.noted.is_none()) || input.memory.announced.as_ref() == Some(&announcement) {
         return None;
     }
-    Some(Action::Announce { observation: seen.clone(), healthy })
+    let Announcement { observation, healthy, noted } = announcement;
+    Some(Action::Announce { observation, healthy, noted })
+}
+
+/// What there is to tell of this node's part of the rollout, where the cluster does not know it.
+fn noted(input: &Input<'_>) -> Option<Box<Noted>> {
+    let rollout = input.rollout?;
+    let known = &rollout.nodes.get(&input.node)?.notes;
+    let measured = input.ledger.trial_of(rollout.id).and_then(|trial| trial.measured.as_deref());
+    let lingering = input.memory.lingering.as_ref();
+    let notes = Notes {
+        measured: measured.or(known.measured.as_ref()).cloned(),
+        old_code: lingering.map(|lingering| lingering.processes.clone()).unwrap_or_default(),
+    };
+    (notes != *known).then(|| Box::new(Noted { rollout: rollout.id, notes }))
 }

@@ -15,11 +15,11 @@ pub(super) mod tests;
 use super::ledger::{Ladder, LedgerEntry, Trial};
 use super::memory::Memory;
 use crate::clock::Monotonic;
-use crate::driver::{Condition, Liveness, Observation, Rung, Running, Transition};
+use crate::driver::{Condition, Liveness, Observation, Purge, Rung, Running, Transition};
 use crate::health::Health;
 use crate::ids::{BootNonce, Generation, NodeId, ReleaseVersion, RolloutId};
 use crate::state::app::{App, Instance};
-use crate::state::command::{OrphanOutcome, Report};
+use crate::state::command::{Noted, OrphanOutcome, Report};
 use crate::state::release::ReleaseId;
 use crate::state::rollout::Rollout;
 use order::Ordered;
@@ -69,8 +69,8 @@ pub enum Action {
     Install { transition: Transition, trial: Trial },
     /// Prove that what runs is wholly the new version, then note that of `trial`.
     Verify { transition: Transition, trial: Trial, life: BootNonce },
-    /// Wait until no process lingers in old code.
-    Drain { transition: Transition },
+    /// Wait a moment until no process lingers in old code, and do this with those that do.
+    Drain { transition: Transition, purge: Purge },
     /// Make permanent.
     Commit { transition: Transition },
     /// Note `ladder` in the ledger, then take the rung.
@@ -87,7 +87,7 @@ pub enum Action {
     /// Tell that this node took itself back.
     ReportOrphan { rollout: RolloutId, outcome: OrphanOutcome },
     /// Tell what was seen.
-    Announce { observation: Observation, healthy: Option<bool> },
+    Announce { observation: Observation, healthy: Option<bool>, noted: Option<Box<Noted>> },
     /// Nothing until something changes, or until then.
     Wait { until: Option<Monotonic>, reason: WaitingFor },
 }

@@ -70,7 +70,27 @@ fn softened(order: &Ordered<'_>, check: &Check) -> Check {
         ) => CheckResult::Warning { reason: reason.clone() },
         (result, Some(CheckPolicy::Warn) | None) => result.clone(),
     };
-    Check { name: check.name.clone(), result }
+    Check { name: check.name.clone(), result: bounded(result) }
+}
+
+/// The cluster keeps what every node found: a reason may list a thousand modules, and need not.
+const LONGEST_REASON: usize = 400;
+
+fn bounded(result: CheckResult) -> CheckResult {
+    let cut = |text: String| match text.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text,
+    };
+    match result {
+        CheckResult::Passed => CheckResult::Passed,
+        CheckResult::NotHot { reason, remedy } => {
+            CheckResult::NotHot { reason: cut(reason), remedy: cut(remedy) }
+        }
+        CheckResult::Warning { reason } => CheckResult::Warning { reason: cut(reason) },
+        CheckResult::Failed { reason, remedy } => {
+            CheckResult::Failed { reason: cut(reason), remedy: cut(remedy) }
+        }
+    }
 }
 
 /// Whether the node stands where the plan believes it to stand, in a state to be upgraded.

@@ -5,6 +5,7 @@ use crate::driver::{Observation, Running};
 use crate::ids::{AppName, Digest, NodeId, ReleaseVersion};
 use crate::spec::AppSpec;
 use crate::state::app::{App, Instance};
+use crate::state::command::Noted;
 use crate::state::rejection::Rejection;
 use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::state::{ClusterState, Outcome};
@@ -160,6 +161,7 @@ impl ClusterState {
         name: &AppName,
         observation: &Observation,
         healthy: Option<bool>,
+        noted: Option<&Noted>,
     ) -> Outcome {
         let app = self.apps.get_mut(name).ok_or_else(|| Rejection::NoSuchApp(name.clone()))?;
         let idle = app.rollout.is_none();
@@ -172,6 +174,12 @@ impl ClusterState {
         instance.healthy = healthy;
         if moved && idle {
             app.basis += 1;
+        }
+        if let Some(Noted { rollout, notes }) = noted
+            && let Some(rollout) = self.rollouts.get_mut(rollout).map(Arc::make_mut)
+            && let Some(progress) = rollout.nodes.get_mut(&node).map(Arc::make_mut)
+        {
+            progress.notes = notes.clone();
         }
         DONE
     }

@@ -87,8 +87,8 @@ impl ClusterState {
             Command::Report { node, app, generation, report } => {
                 self.report(context, *node, app, *generation, report)
             }
-            Command::Observe { node, app, observation, healthy } => {
-                self.observe(*node, app, observation, *healthy)
+            Command::Observe { node, app, observation, healthy, noted } => {
+                self.observe(*node, app, observation, *healthy, noted.as_deref())
             }
             Command::ReportOrphan { node, app, rollout, outcome } => {
                 self.report_orphan(context, *node, app, *rollout, outcome)

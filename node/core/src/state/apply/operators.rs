@@ -6,7 +6,9 @@ use crate::state::command::{Actor, Applied};
 use crate::state::plan::{Plan, PlanStep, Purpose};
 use crate::state::rejection::{Deed, Rejection};
 use crate::state::release::ReleaseId;
-use crate::state::rollout::{AbortMode, Elapsed, HaltReason, NodeProgress, Paused, Phase, Rollout, Step};
+use crate::state::rollout::{
+    AbortMode, Elapsed, HaltReason, NodeProgress, Notes, Paused, Phase, Rollout, Step,
+};
 use crate::state::{ClusterState, Outcome};
 use std::sync::Arc;
 
@@ -196,6 +198,8 @@ fn fresh(step: &PlanStep, position: u32) -> NodeProgress {
         had_its_turn: false,
         orphaned: false,
         step: Step::Planned,
+        checks: vec![],
+        notes: Notes::default(),
     }
 }
 

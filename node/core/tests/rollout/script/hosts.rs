@@ -233,7 +233,7 @@ fn observe(world: &mut World, number: u64, host: &Host) -> bool {
     if instance.observed.as_ref() == Some(&seen) && instance.healthy == healthy {
         return false;
     }
-    world.apply(Command::Observe { node, app: app(), observation: seen, healthy }).unwrap();
+    world.apply(Command::Observe { node, app: app(), observation: seen, healthy, noted: None }).unwrap();
     true
 }
 

@@ -4,11 +4,11 @@
 use super::super::disk::Paper;
 use super::super::executor::until;
 use super::{DRAIN, Driver, failed, found, refused};
-use relupd::driver::{Condition, DriverError, Method, Transition};
-use relupd::ids::{BootNonce, ReleaseVersion};
+use relupd::driver::{Condition, Drained, DriverError, Method, Purge, Transition};
+use relupd::ids::ReleaseVersion;
 
 impl Driver {
-    pub(super) async fn drain(&self, transition: &Transition) -> Result<BootNonce, DriverError> {
+    pub(super) async fn drain(&self, transition: &Transition, purge: Purge) -> Result<Drained, DriverError> {
         const WHAT: &str = "drain old code";
         let Some(before) = self.linked_nonce() else { return Err(DriverError::VmGone { what: WHAT }) };
         if transition.method == Method::Hot {
@@ -23,13 +23,20 @@ impl Driver {
             let Some(lingers) = lingers else { break };
             if lingers > DRAIN {
                 until(&self.world, DRAIN, |_| None::<()>).await;
-                return Err(DriverError::TimedOut { what: WHAT, after: DRAIN });
+                match purge {
+                    Purge::Soft => return Ok(Drained::Lingering(vec!["a request".to_owned()])),
+                    Purge::Brutal => self.with(|world| {
+                        let now = world.now;
+                        world.vm_mut().into_iter().for_each(|vm| vm.old_code_until = now);
+                    }),
+                }
+                continue;
             }
             until(&self.world, lingers, |world| world.linked_vm().is_none().then_some(())).await;
         }
         // Another life has not been drained on anybody's behalf.
         if self.linked_nonce().as_ref() == Some(&before) {
-            Ok(before)
+            Ok(Drained::Clear(before))
         } else {
             Err(DriverError::VmGone { what: WHAT })
         }

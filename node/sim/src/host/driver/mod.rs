@@ -25,7 +25,7 @@ use std::time::Duration;
 /// As `relupd::driver::erlang::Patience` has them by default.
 const START: Duration = Duration::from_secs(60);
 const INSTALL: Duration = Duration::from_secs(300);
-const DRAIN: Duration = Duration::from_secs(30);
+const DRAIN: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// One operation of the driver.
@@ -63,9 +63,9 @@ impl Driver {
             Operation::Observe => Reply::Observed(self.observe().await),
             Operation::Preflight(transition) => Reply::Checked(self.preflight(&transition).await),
             Operation::Verify(transition) => Reply::Done(self.verify(&transition).await),
-            Operation::Drain(transition) => {
+            Operation::Drain(transition, purge) => {
                 let _turn = self.turn().await;
-                Reply::Drained(self.drain(&transition).await)
+                Reply::Drained(self.drain(&transition, purge).await)
             }
             effect => {
                 let _turn = self.turn().await;
@@ -95,7 +95,7 @@ impl Driver {
                 self.boot("start").await.map(drop)
             }
             Operation::Stop => self.halt(false).await,
-            Operation::Observe | Operation::Preflight(_) | Operation::Verify(_) | Operation::Drain(_) => {
+            Operation::Observe | Operation::Preflight(_) | Operation::Verify(_) | Operation::Drain(..) => {
                 unreachable!("not an effect")
             }
         }

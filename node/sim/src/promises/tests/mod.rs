@@ -29,7 +29,7 @@ use relupd::state::node::{Membership, NodeRecord};
 use relupd::state::plan::{Plan, PlanStep, Purpose};
 use relupd::state::release::ReleaseId;
 use relupd::state::rollout::{
-    AbortMode, Elapsed, HaltReason, NodeProgress, Phase, Rollout, Stage, Step, TriedRung, Turn,
+    AbortMode, Elapsed, HaltReason, NodeProgress, Notes, Phase, Rollout, Stage, Step, TriedRung, Turn,
 };
 use relupd::state::{ClusterState, Genesis, Outcome, Quarantine};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,7 @@ fn spec() -> AppSpec {
         upgrade: UpgradePolicy {
             method: MethodPolicy::Auto,
             preflight: Box::default(),
+            hot: Box::default(),
             canary: 0,
             promote: Promote::Auto,
             max_in_flight: 1,
@@ -142,6 +143,8 @@ fn state(phase: Phase, step: &Step) -> ClusterState {
         had_its_turn: false,
         orphaned: false,
         step: step.clone(),
+        checks: vec![],
+        notes: Notes::default(),
     };
     let rollout = Rollout {
         id: ROLLOUT,

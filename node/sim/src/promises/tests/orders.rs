@@ -40,6 +40,7 @@ fn trial(generation: u64) -> Trial {
         life_before: None,
         host_boot: String::new(),
         progress: TrialProgress::Begun,
+        measured: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::ids::{Generation, PlanId, RolloutId};
 use crate::state::app::{App, Assignment, Instance, Order};
 use crate::state::command::Report;
 use crate::state::plan::{Plan, PlanStep, Purpose};
-use crate::state::rollout::{Elapsed, NodeProgress, Phase, Rollout, Stage, Step, Turn};
+use crate::state::rollout::{Elapsed, NodeProgress, Notes, Phase, Rollout, Stage, Step, Turn};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -89,6 +89,8 @@ impl Case {
             had_its_turn: false,
             orphaned: false,
             step: Step::Planned,
+            checks: vec![],
+            notes: Notes::default(),
         };
         let rollout = Rollout {
             id: ROLLOUT,
@@ -188,6 +190,16 @@ impl Case {
         self
     }
 
+    /// The cluster knows that it bakes.
+    pub(in crate::agent) fn baking(self) -> Self {
+        self.at(Step::Upgrading { generation: GENERATION, stage: Stage::Baking })
+    }
+
+    /// The cluster knows this of it.
+    pub(in crate::agent) fn note(&mut self, notes: Notes) {
+        std::sync::Arc::make_mut(self.rollout.nodes.get_mut(&node(2)).unwrap()).notes = notes;
+    }
+
     pub(in crate::agent) fn in_phase(mut self, phase: Phase) -> Self {
         self.rollout.phase = phase;
         self
@@ -220,6 +232,7 @@ impl Case {
             life_before: Some(life("a")),
             host_boot: "boot".to_owned(),
             progress,
+            measured: None,
         });
         self
     }

@@ -1,5 +1,6 @@
 use super::case::{Case, seen, torn};
 use crate::agent::decide::Action;
+use crate::agent::memory::Announcement;
 use crate::driver::{Condition, Liveness, Observation, Running};
 
 #[test]
@@ -72,8 +73,10 @@ fn what_changed_is_told_once() {
     let other: Observation = seen(Some(("0.1.0", "b")), Some("0.1.0"));
     let mut case = Case::idle();
     case.observation = Some(other.clone());
-    assert_eq!(case.decide(), Action::Announce { observation: other.clone(), healthy: Some(true) });
-    case.memory.announced = Some((other, Some(true)));
+    let (observation, healthy) = (other, Some(true));
+    let told = Action::Announce { observation: observation.clone(), healthy, noted: None };
+    assert_eq!(case.decide(), told);
+    case.memory.announced = Some(Announcement { observation, healthy, noted: None });
     assert_eq!(case.name(), "wait for Nothing");
     case.instance.healthy = None;
     assert_eq!(Case::idle().blind().decide(), Action::Observe);

@@ -4,3 +4,4 @@ pub(in crate::agent) mod case;
 mod forward;
 mod idle;
 mod later;
+mod long_running;

@@ -1,0 +1,138 @@
+//! What a hot upgrade does to processes that are at work meanwhile: measured, spared, named.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod erlang_support;
+
+use erlang_support::{Host, transition};
+use relupd::driver::{Drained, DriverError, Method, Purge, ReleaseDriver, Rung};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A request that is on its way, and what becomes of it.
+struct Request(JoinHandle<std::io::Result<(u16, String)>>);
+
+impl Request {
+    async fn begin(host: &Host, path: &str) -> Self {
+        let (port, path) = (host.port, path.to_owned());
+        let asked = std::thread::spawn(move || erlang_support::get(port, &path));
+        // Its process has to be in the app's code before anything is loaded.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Self(asked)
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// The version of the code that answered.
+    fn answered_by(self) -> String {
+        let (status, body) = self.0.join().unwrap().unwrap();
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()["version"].as_str().unwrap().to_owned()
+    }
+}
+
+fn lingering(drained: Drained) -> Vec<String> {
+    match drained {
+        Drained::Lingering(processes) => processes,
+        Drained::Clear(life) => panic!("nobody lingers in {life}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_installation_does_to_processes_is_measured() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    let load = erlang_support::Load::start(host.port);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    host.driver.install(&up).await.unwrap();
+    let measured = host.driver.verify(&up).await.unwrap().expect("it was measured");
+    let (_, failures) = load.stop();
+    assert_eq!(failures, Vec::<String>::new());
+    assert_eq!((measured.suspended, measured.code_changes), (1, 1), "{measured:?}");
+    assert!(measured.longest_suspend > Duration::ZERO, "{measured:?}");
+    assert!(measured.longest_suspend < Duration::from_secs(5), "{measured:?}");
+    assert!(measured.longest_code_change <= measured.longest_suspend, "{measured:?}");
+    assert_eq!(measured.code_change_time, measured.longest_code_change);
+    assert!(measured.longest_suspend <= measured.took, "{measured:?}");
+    // Whoever asks again, and be it another daemon, gets the same answer.
+    let host = host.reopen();
+    host.settle().await;
+    assert_eq!(host.driver.verify(&up).await.unwrap(), Some(measured));
+    let restart = transition("0.1.0", "0.2.0", Method::Restart);
+    assert_eq!(host.driver.verify(&restart).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_passed_over_is_named_and_nothing_is_verified() {
+    let host = Host::with(|settings| settings.patience.code_change = Duration::from_millis(500));
+    host.first("0.1.0").await;
+    host.place("0.2.0").await;
+    host.get("/stall/2000").unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    let refused = host.driver.verify(&up).await.unwrap_err();
+    let DriverError::Failed { reason, .. } = &refused else { panic!("{refused:?}") };
+    assert!(reason.contains("did not suspend in time") && reason.contains("shop_counter"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_ten_seconds_outlives_the_way_up_and_the_commit() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    let request = Request::begin(&host, "/slow/10000").await;
+    host.driver.install(&up).await.unwrap();
+    host.driver.verify(&up).await.unwrap();
+    let names = lingering(host.driver.drain(&up, Purge::Soft).await.unwrap());
+    assert!(names.iter().any(|name| name.contains("shop_routes")), "{names:?}");
+    assert!(!request.is_over());
+    host.drained(&up).await;
+    host.driver.commit(&up).await.unwrap();
+    assert_eq!(request.answered_by(), "0.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_ten_seconds_outlives_a_trial_that_goes_back() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    let before = Request::begin(&host, "/slow/10000").await;
+    host.driver.install(&up).await.unwrap();
+    host.driver.verify(&up).await.unwrap();
+    let during = Request::begin(&host, "/slow/12000").await;
+    host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+    assert_eq!(before.answered_by(), "0.1.0");
+    assert!(!during.is_over(), "code of the version that is left becomes old, and is not purged");
+    assert_eq!(during.answered_by(), "0.2.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_back_does_not_wait_for_ever() {
+    let host = Host::with(|settings| settings.patience.way_back = Duration::from_millis(500));
+    host.first("0.1.0").await;
+    host.place("0.2.0").await;
+    host.get("/linger").unwrap();
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+    assert_eq!(host.info()["version"], "0.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lingers_is_killed_where_that_is_asked_for() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    host.get("/linger").unwrap();
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    let names = lingering(host.driver.drain(&up, Purge::Soft).await.unwrap());
+    assert!(names[0].ends_with("shop_lingering} in shop_routes"), "{names:?}");
+    let drained = host.driver.drain(&up, Purge::Brutal).await.unwrap();
+    assert!(matches!(drained, Drained::Clear(_)), "{drained:?}");
+    assert!(matches!(host.driver.drain(&up, Purge::Soft).await.unwrap(), Drained::Clear(_)));
+    host.driver.commit(&up).await.unwrap();
+}
