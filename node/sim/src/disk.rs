@@ -80,6 +80,10 @@ impl Platter {
 
 /// Drops the entries from this one on.
 fn cut(content: &mut Content, from: u64) {
+    // Nearly always what is written follows what is there.
+    if content.entries.last().is_none_or(|last| last.index < from) {
+        return;
+    }
     let kept = content.entries.partition_point(|entry| entry.index < from);
     content.entries.truncate(kept);
 }

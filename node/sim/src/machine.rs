@@ -52,7 +52,7 @@ struct Line {
 }
 
 /// A replica that is further behind than this applies for itself.
-const KEPT: usize = 512;
+const KEPT: usize = 4096;
 
 /// Replicas take their snapshots at about the same entries, few of them at a time.
 const SNAPSHOTS_KEPT: usize = 64;

@@ -9,9 +9,10 @@ use crate::host::Host;
 use crate::random::Random;
 use crate::reached::Coverage;
 use crate::trace::Trace;
+use crate::world::Event;
 use relupd::format::Format;
 use relupd::ids::{AppName, NodeId, RaftId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// What a node needs of the world for a moment.
@@ -46,6 +47,8 @@ pub struct Node {
     random: Random,
     /// Until then its member waits for its disk, or its daemon is not scheduled.
     pub busy_until: Duration,
+    /// What has arrived since it became busy, oldest first.
+    pub inbox: VecDeque<Event>,
     /// The next time that it wants to be woken.
     pub wakes: Option<Duration>,
 }
@@ -70,6 +73,7 @@ impl Node {
             starts: 0,
             random,
             busy_until: Duration::ZERO,
+            inbox: VecDeque::new(),
             wakes: None,
         }
     }

@@ -5,6 +5,7 @@ use crate::figures::Stopwatch;
 use crate::genesis::{self, Shape, VERSIONS};
 use crate::host::ReleaseOdds;
 use crate::random::Random;
+use crate::reached::Named as _;
 use crate::report::Figure;
 use crate::schedule::{Deed, Order, Planned, Schedule};
 use crate::trace::Trace;
@@ -13,6 +14,7 @@ use relupd::clock::monotonic;
 use relupd::consensus::Options;
 use relupd::spec::{AlreadySick, Permanent, Promote};
 use relupd::state::rollout::Phase;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The figures of one rollout over so many nodes, seven of which vote.
@@ -27,9 +29,14 @@ pub fn figures(hosts: usize) -> Vec<Figure> {
         state.rollouts.values().next().map(|rollout| rollout.phase.clone()).filter(Phase::is_terminal)
     };
     let mut phase = None;
+    let mut told = began;
     while phase.is_none() && world.now < deadline && world.step() {
         if world.events.is_multiple_of(1024) {
             phase = ended(&world);
+            if monotonic().since(told) > Duration::from_secs(5) {
+                told = monotonic();
+                tell(&world);
+            }
         }
     }
     let wall = monotonic().since(began);
@@ -50,6 +57,17 @@ pub fn figures(hosts: usize) -> Vec<Figure> {
     ]
 }
 
+/// Such a run takes a while: where it is, now and then.
+fn tell(world: &World) {
+    let state = world.newest_state();
+    let Some(rollout) = state.rollouts.values().next() else { return };
+    let mut steps: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in rollout.nodes.values() {
+        *steps.entry(node.step.name()).or_default() += 1;
+    }
+    eprintln!("{:?} simulated, {} events, {}: {steps:?}", world.now, world.events, rollout.phase.name());
+}
+
 fn shape(hosts: usize) -> Shape {
     let mut app = genesis::spec("shop", &mut Random::new(1, "a thousand"));
     app.health.interval = Duration::from_secs(5);
@@ -58,7 +76,8 @@ fn shape(hosts: usize) -> Shape {
     upgrade.canary = 1;
     upgrade.promote = Promote::Auto;
     upgrade.max_in_flight = 10;
-    upgrade.bake = Duration::from_secs(3);
+    // Nothing happens in a bake but heartbeats, and there are a hundred of them one after the other.
+    upgrade.bake = Duration::from_secs(1);
     upgrade.permanent = Permanent::AtEnd;
     upgrade.already_sick = AlreadySick::Count;
     upgrade.max_unavailable = 10;

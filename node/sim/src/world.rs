@@ -59,6 +59,8 @@ pub enum Event {
         reply: Option<Bytes>,
         boot: u64,
     },
+    /// A node has done what it was busy with.
+    Free(usize),
     /// Of the schedule, by its index.
     Deed(usize),
     /// A deed whose moment has come.
@@ -256,6 +258,10 @@ impl World {
 
     fn handle(&mut self, event: Event) {
         match event {
+            Event::Message { to, .. } | Event::Request { to, .. } if self.is_busy(to) => {
+                self.queue_up(to, event)
+            }
+            Event::Free(place) => self.work_off(place),
             Event::Wake(place) => {
                 let node = &mut self.nodes[place];
                 if node.wakes.is_some_and(|at| at <= self.now) {
@@ -264,7 +270,7 @@ impl World {
                     self.settle(place);
                 }
             }
-            Event::Message { to, from, message } => self.deliver(to, from, message),
+            Event::Message { to, from, message } => self.deliver(to, from, *message),
             Event::Request { to, from, request, call, number, boot } => {
                 self.serve(to, from, request, call, number, boot);
             }
@@ -296,12 +302,33 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, to: usize, from: usize, message: Box<Message>) {
-        let busy = self.nodes[to].busy_until;
-        if busy > self.now {
-            self.at(busy, Event::Message { to, from, message });
-            return;
+    fn is_busy(&self, place: usize) -> bool {
+        self.nodes[place].busy_until > self.now
+    }
+
+    /// Lets an event wait until the node is free. As long as any does, one `Free` is on its way.
+    fn queue_up(&mut self, place: usize, event: Event) {
+        let node = &mut self.nodes[place];
+        let (is_first, free_at) = (node.inbox.is_empty(), node.busy_until);
+        node.inbox.push_back(event);
+        if is_first {
+            self.at(free_at, Event::Free(place));
         }
+    }
+
+    /// What has waited for a node, in its order, until the node is busy again.
+    fn work_off(&mut self, place: usize) {
+        while !self.is_busy(place) {
+            let Some(event) = self.nodes[place].inbox.pop_front() else { return };
+            self.handle(event);
+        }
+        if !self.nodes[place].inbox.is_empty() {
+            let free_at = self.nodes[place].busy_until;
+            self.at(free_at, Event::Free(place));
+        }
+    }
+
+    fn deliver(&mut self, to: usize, from: usize, message: Message) {
         let (now, sender) = (self.now, self.nodes[from].id);
         let node = &mut self.nodes[to];
         let Some(daemon) = &mut node.daemon else { return };
@@ -316,18 +343,13 @@ impl World {
             message.get_msg_type() as u64 ^ (to as u64) << 8 ^ (from as u64) << 16 ^ message.index << 24,
         );
         let local = daemon.monotonic(&node.clock, now);
-        daemon.receive(*message, local);
+        daemon.receive(message, local);
         if !self.more_at_once(to) {
             self.settle(to);
         }
     }
 
     fn serve(&mut self, to: usize, from: usize, request: Bytes, call: CallId, number: u32, boot: u64) {
-        let busy = self.nodes[to].busy_until;
-        if busy > self.now {
-            self.at(busy, Event::Request { to, from, request, call, number, boot });
-            return;
-        }
         let (now, sender) = (self.now, self.nodes[from].id);
         let node = &mut self.nodes[to];
         let served = node.daemon.as_mut().and_then(|daemon| {
@@ -408,9 +430,11 @@ impl World {
     /// Whether the next event belongs to the same moment of the same node: what a member finds in its
     /// inbox together is taken together, and shares one commit.
     fn more_at_once(&self, place: usize) -> bool {
-        self.queue.peek().is_some_and(|Reverse(due)| {
-            due.at <= self.now && matches!(due.event, Event::Message { to, .. } if to == place)
-        })
+        let waits = |event: &Event| matches!(event, Event::Message { .. });
+        self.nodes[place].inbox.front().is_some_and(waits)
+            || self.queue.peek().is_some_and(|Reverse(due)| {
+                due.at <= self.now && matches!(due.event, Event::Message { to, .. } if to == place)
+            })
     }
 
     fn witnessed(&mut self, place: usize, records: Vec<Record>) {
