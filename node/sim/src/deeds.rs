@@ -1,7 +1,9 @@
 //! How deeds are done, and how faults end.
 
+use crate::daemon::Daemon;
 use crate::disk::Crash;
 use crate::host::{Accident, Host};
+use crate::node::Node;
 use crate::schedule::Deed;
 use crate::world::{Event, Relief, World};
 use relupd::consensus::{Disk as _, Owner, Storage};
@@ -11,7 +13,6 @@ use std::time::Duration;
 
 impl World {
     pub fn carry_out(&mut self, deed: Deed) {
-        self.disturb(&deed);
         let now = self.now;
         match deed {
             Deed::KillDaemon { host, down } => {
@@ -80,6 +81,22 @@ impl World {
                 self.nodes[host].drawer.cannot_fetch = true;
                 self.after(lasts, Event::Relief(Relief::Fetch(host)));
             }
+            Deed::Together(deeds) => {
+                for deed in deeds {
+                    self.carry_out(deed);
+                }
+            }
+            Deed::Apart { lasts } => {
+                let places = 0..self.nodes.len();
+                let links = places.clone().flat_map(|from| places.clone().map(move |to| (from, to)));
+                self.cut(links.filter(|(from, to)| from != to).collect(), lasts);
+            }
+            Deed::KillLeader { down } => {
+                let leads = |node: &Node| node.daemon.as_ref().is_some_and(Daemon::leads);
+                if let Some(host) = self.nodes.iter().position(leads) {
+                    self.carry_out(Deed::KillDaemon { host, down });
+                }
+            }
             Deed::Ambush(ambush) => self.ambushes.push(*ambush),
             Deed::RotLedger { host, app } => {
                 let node = &mut self.nodes[host];
@@ -90,35 +107,6 @@ impl World {
                 self.after(Duration::from_secs(1), Event::Relief(Relief::StartDaemon(host)));
             }
             Deed::Order(order) => self.order(order),
-        }
-    }
-
-    /// Who may be out of reach because of it, and until when.
-    fn disturb(&mut self, deed: &Deed) {
-        /// What a leader makes of silence takes a while to pass.
-        const AFTERMATH: Duration = Duration::from_secs(15);
-        let until = |lasts: Duration| self.now + lasts + AFTERMATH;
-        match deed {
-            Deed::KillDaemon { host, down }
-            | Deed::Upgrade { host, down }
-            | Deed::DieInCommit { host, down, .. }
-            | Deed::PowerCut { host, down } => self.witness.disturb(*host, until(*down)),
-            Deed::Destroy { host } => self.witness.disturb(*host, Duration::MAX),
-            Deed::RotLedger { host, .. } => self.witness.disturb(*host, until(Duration::from_secs(1))),
-            Deed::Cut { lasts, .. }
-            | Deed::Partition { lasts, .. }
-            | Deed::Slow { lasts, .. }
-            | Deed::Storm { lasts, .. }
-            | Deed::FullDisk { lasts, .. }
-            | Deed::SlowDisk { lasts, .. }
-            | Deed::Stall { lasts, .. } => self.witness.disturb_all(until(*lasts)),
-            Deed::Leap { .. } => self.witness.disturb_all(until(Duration::ZERO)),
-            Deed::Drift { .. }
-            | Deed::WallClock { .. }
-            | Deed::Accident { .. }
-            | Deed::NoFetch { .. }
-            | Deed::Ambush(_)
-            | Deed::Order(_) => {}
         }
     }
 

@@ -24,5 +24,6 @@ pub mod schedule;
 pub mod shrink;
 pub mod thousand;
 pub mod trace;
+pub mod traps;
 pub mod witness;
 pub mod world;

@@ -47,6 +47,12 @@ pub enum Deed {
     NoFetch { host: usize, lasts: Duration },
     /// Another deed, once a moment has come.
     Ambush(Box<Ambush>),
+    /// Several at the same moment.
+    Together(Vec<Deed>),
+    /// Nobody reaches anybody.
+    Apart { lasts: Duration },
+    /// `kill -9` of the daemon that leads.
+    KillLeader { down: Duration },
     /// The ledger is damaged while its daemon is down.
     RotLedger { host: usize, app: AppName },
     /// The next relupd is installed there: the daemon ends, and when it starts again it is the newer one.
@@ -76,10 +82,13 @@ impl Deed {
             | Self::RotLedger { host, .. }
             | Self::Upgrade { host, .. }
             | Self::Order(Order::Repair { host, .. } | Order::Remove { host }) => *host = place,
+            Self::Together(deeds) => *deeds = deeds.drain(..).map(|deed| deed.at(place)).collect(),
             Self::Partition { side, .. } if side.len() == 1 => *side = vec![place],
             Self::Partition { .. }
             | Self::Cut { .. }
             | Self::Storm { .. }
+            | Self::Apart { .. }
+            | Self::KillLeader { .. }
             | Self::Ambush(_)
             | Self::Order(_) => {}
         }
@@ -179,6 +188,11 @@ impl Schedule {
         }
         planned.extend(upgrade(seed, shape, calm_at));
         planned.extend(ambushes(&mut Random::new(seed, "ambushes"), shape, calm_at));
+        let mut traps = Random::new(seed, "traps");
+        if traps.chance(300) {
+            let at = Duration::from_millis(traps.between(4_000, 60_000)).min(calm_at);
+            planned.push(Planned { at, deed: crate::traps::draw(&mut traps, shape) });
+        }
         planned.sort_by_key(|planned| planned.at);
         Self { planned, calm_at }
     }

@@ -8,9 +8,8 @@ use crate::promises::{
     Auditor, Contact, Effect, Hosts, Said, Violation, a_revoked_peer_changes_nothing_and_learns_nothing,
 };
 use crate::reached::Coverage;
-use relupd::ids::{AppName, CommandId, NodeId, RolloutId};
+use relupd::ids::{AppName, CommandId, NodeId};
 use relupd::state::{ClusterState, Outcome};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +22,6 @@ pub struct Witness {
     auditor: Auditor,
     state: Arc<ClusterState>,
     applied: u64,
-    /// When rollouts on their way began.
-    began: BTreeMap<RolloutId, Duration>,
-    /// Until when each host was, or may have been, out of somebody's reach.
-    disturbed: Vec<Duration>,
     /// Something happened since the promises were last asked.
     is_stirred: bool,
     pub broken: Option<Violation>,
@@ -35,9 +30,6 @@ pub struct Witness {
 /// The hosts, for the promises.
 struct Sight<'a> {
     nodes: &'a [Node],
-    /// Since when a host must have been within reach to count.
-    since: Duration,
-    disturbed: &'a [Duration],
 }
 
 impl Sight<'_> {
@@ -59,21 +51,14 @@ impl Hosts for Sight<'_> {
     fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
         self.host(node, app).is_some_and(Host::is_down_by_us)
     }
-
-    fn was_out_of_reach(&self, node: NodeId) -> bool {
-        let Some(place) = self.place(node) else { return true };
-        self.nodes[place].daemon.is_none() || self.disturbed[place] >= self.since
-    }
 }
 
 impl Witness {
-    pub fn new(begin: Arc<ClusterState>, places: usize) -> Self {
+    pub fn new(begin: Arc<ClusterState>) -> Self {
         Self {
             auditor: Auditor::new(DIGEST_EVERY),
             state: begin,
             applied: 1,
-            began: BTreeMap::new(),
-            disturbed: vec![Duration::ZERO; places],
             is_stirred: false,
             broken: None,
         }
@@ -97,18 +82,6 @@ impl Witness {
         self.broken.get_or_insert(Violation { promise, detail });
     }
 
-    /// A fault is upon this host until then.
-    pub fn disturb(&mut self, place: usize, until: Duration) {
-        self.disturbed[place] = self.disturbed[place].max(until);
-    }
-
-    /// A fault that may be upon everybody, e.g. because a leader that stood still has heard of nobody.
-    pub fn disturb_all(&mut self, until: Duration) {
-        for place in 0..self.disturbed.len() {
-            self.disturb(place, until);
-        }
-    }
-
     /// Takes in what happened in a replica; says whether it is news.
     pub fn record(
         &mut self,
@@ -127,7 +100,6 @@ impl Witness {
             self.applied = *index;
             self.is_stirred = true;
             coverage.applied(&entry.command, &before, &self.state);
-            self.note_rollouts(now);
             if ours != *outcome {
                 self.say(
                     "S8",
@@ -136,23 +108,9 @@ impl Witness {
             }
         }
         let state = state.as_ref().unwrap_or(&self.state);
-        let sight = Sight { nodes, since: self.since(), disturbed: &self.disturbed };
+        let sight = Sight { nodes };
         self.auditor.applied(now, node, *index, Some((entry, outcome)), state, &sight);
         is_news
-    }
-
-    fn note_rollouts(&mut self, now: Duration) {
-        for rollout in self.state.rollouts.values() {
-            if rollout.phase.is_terminal() {
-                self.began.remove(&rollout.id);
-            } else {
-                self.began.entry(rollout.id).or_insert(now);
-            }
-        }
-    }
-
-    fn since(&self) -> Duration {
-        self.began.values().min().copied().unwrap_or(Duration::MAX)
     }
 
     pub fn answered(&mut self, command: CommandId, outcome: &Outcome) {
@@ -185,7 +143,7 @@ impl Witness {
     /// After every event.
     pub fn look(&mut self, nodes: &[Node]) {
         if std::mem::take(&mut self.is_stirred) {
-            let sight = Sight { nodes, since: self.since(), disturbed: &self.disturbed };
+            let sight = Sight { nodes };
             self.auditor.after_event(&sight);
         }
         if let Some(violation) = self.auditor.take_violations().into_iter().next() {
@@ -202,7 +160,7 @@ impl Witness {
                 Some((node.id, daemon.status().applied, daemon.state()))
             })
             .collect();
-        let sight = Sight { nodes, since: self.since(), disturbed: &self.disturbed };
+        let sight = Sight { nodes };
         self.auditor.at_the_end(&living, &sight);
         self.look(nodes);
     }

@@ -186,7 +186,7 @@ impl World {
             setting,
             network: Network::new(Random::new(seed, "network")),
             operators: Operators::new(Random::new(seed, "operators")),
-            witness: Witness::new(Arc::new(state), nodes.len()),
+            witness: Witness::new(Arc::new(state)),
             coverage: Coverage::default(),
             stopwatch: Stopwatch::default(),
             trace,
@@ -411,7 +411,6 @@ impl World {
             Ok(()) => self.rewake(place),
             Err(died) => {
                 self.trace.log(now, place, || format!("the daemon dies: {}", died.0));
-                self.witness.disturb(place, now + 10 * RESTART_AFTER);
                 self.nodes[place].daemon_gone(now);
                 self.after(RESTART_AFTER, Event::Relief(Relief::StartDaemon(place)));
             }

@@ -4,7 +4,10 @@ use super::acknowledged::{
     Acknowledged, a_command_takes_effect_once, a_read_sees_everything_committed_before_it,
 };
 use super::begins::{a_rollout_begins_on_what_its_plan_rests_on, no_rollout_begins_to_a_quarantined_release};
-use super::in_flight::no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing;
+use super::in_flight::{
+    Spent, Unordered, a_rollout_takes_along_no_more_that_are_down_than_its_policy_allows,
+    no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing,
+};
 use super::log::Log;
 use super::mixed::a_mix_of_two_versions_is_known_and_repaired;
 use super::newest_order::{
@@ -35,6 +38,8 @@ pub struct Auditor {
     orders: Orders,
     judged: Judged,
     begun: Begun,
+    unordered: Unordered,
+    spent: Spent,
     purposes: BTreeMap<(NodeId, AppName, OperationId), Purpose>,
     /// The state as far as anybody has applied it.
     newest: Option<Arc<ClusterState>>,
@@ -52,6 +57,8 @@ impl Auditor {
             orders: Orders::default(),
             judged: Judged::default(),
             begun: Begun::default(),
+            unordered: Unordered::default(),
+            spent: Spent::default(),
             purposes: BTreeMap::new(),
             newest: None,
             digest_every: digest_every.max(1),
@@ -107,10 +114,14 @@ impl Auditor {
         self.note(at, state);
         self.found.extend(state.violations());
         if let Some(before) = before {
+            self.spent.note(&before, state);
             self.found.extend(nothing_forward_is_ordered_after_a_halt(&before, state));
             self.found.extend(a_way_back_is_never_turned_round(&before, state));
             self.found.extend(a_rollout_begins_on_what_its_plan_rests_on(&before, state));
             self.found.extend(no_rollout_begins_to_a_quarantined_release(&before, state));
+            self.found.extend(a_rollout_takes_along_no_more_that_are_down_than_its_policy_allows(
+                &before, state, hosts,
+            ));
             self.found.extend(terminal_means_settled_on_the_hosts(&before, state, hosts));
         }
     }
@@ -152,6 +163,7 @@ impl Auditor {
         self.found.extend(a_repair_writes_what_was_decided(effect));
         self.found.extend(only_an_orphan_goes_back_by_itself_and_never_after_the_decision(effect));
         self.found.extend(self.begun.an_installation_is_begun_once(effect));
+        self.unordered.note(&effect.app, effect.node, &effect.action);
         let key = (effect.node, effect.app.clone(), operation);
         self.purposes.insert(key, Purpose::of(&effect.action));
     }
@@ -182,7 +194,10 @@ impl Auditor {
     /// After every event.
     pub fn after_event(&mut self, hosts: &dyn Hosts) {
         if let Some(state) = &self.newest {
-            self.found.extend(no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing(state, hosts));
+            let (unordered, spent) = (&self.unordered, &self.spent);
+            self.found.extend(no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing(
+                state, hosts, unordered, spent,
+            ));
         }
     }
 

@@ -36,10 +36,6 @@ pub trait Hosts {
     fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
         self.truth(node, app).is_some_and(|truth| truth.down_by_us)
     }
-
-    /// Whether the node could not be reached by everybody all the time since the rollout began, so that
-    /// a leader may rightly have ordered it back without counting it.
-    fn was_out_of_reach(&self, node: NodeId) -> bool;
 }
 
 fn broken(promise: &'static str, detail: String) -> Violation {

@@ -12,6 +12,8 @@ pub const PHASE_CHANGES: &[&str] = &[
     "commit decided -> completed",
     "commit decided -> halted",
     "commit decided -> needs operator",
+    // Another reason: an operator aborts what has halted.
+    "halted -> halted",
     "halted -> reverting",
     "halted -> reverted",
     "halted -> held",

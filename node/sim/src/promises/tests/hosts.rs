@@ -6,14 +6,13 @@ use super::*;
 #[derive(Default)]
 pub(super) struct Fleet {
     truths: BTreeMap<NodeId, Truth>,
-    pub(super) cut_off: BTreeSet<NodeId>,
 }
 
 impl Fleet {
     /// Three hosts that boot and run these.
     pub(super) fn on(permanent: &str, runs: &str) -> Self {
         let truths = (1..=3).map(|number| (node(number), truth(permanent, runs))).collect();
-        Self { truths, cut_off: BTreeSet::new() }
+        Self { truths }
     }
 
     pub(super) fn change(mut self, number: u64, change: impl FnOnce(&mut Truth)) -> Self {
@@ -25,10 +24,6 @@ impl Fleet {
 impl Hosts for Fleet {
     fn truth(&self, node: NodeId, _app: &AppName) -> Option<Truth> {
         self.truths.get(&node).cloned()
-    }
-
-    fn was_out_of_reach(&self, node: NodeId) -> bool {
-        self.cut_off.contains(&node)
     }
 }
 

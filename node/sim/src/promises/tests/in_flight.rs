@@ -2,35 +2,84 @@
 
 use super::*;
 
-#[test]
-fn s2_a_node_down_by_our_doing_counts_beside_one_without_a_verdict() {
-    let mut rolling = state(Phase::Rolling, &healthy());
-    let rollout = Arc::make_mut(rolling.rollouts.get_mut(&ROLLOUT).expect("a rollout"));
-    Arc::make_mut(rollout.nodes.get_mut(&node(2)).expect("a node")).step = upgrading();
-    let found = |fleet: &Fleet| {
-        let mut auditor = Auditor::new(1);
-        auditor.applied(AT, node(1), 1, None, &Arc::new(rolling.clone()), fleet);
-        auditor.after_event(fleet);
-        broken_by(auditor)
-    };
-    assert_eq!(found(&Fleet::on("1.0.0", "1.0.0")), BTreeSet::new());
-    let down = Fleet::on("1.0.0", "1.0.0").change(1, |truth| truth.down_by_us = true);
-    assert_eq!(found(&down), BTreeSet::from(["S2"]));
-    let same = Fleet::on("1.0.0", "1.0.0").change(2, |truth| truth.down_by_us = true);
-    assert_eq!(found(&same), BTreeSet::new());
+/// What is found where node 2 is at this step in this phase, after whatever the script did before.
+fn found(state: &ClusterState, fleet: &Fleet, before: impl FnOnce(&mut Auditor)) -> BTreeSet<&'static str> {
+    let mut auditor = Auditor::new(1);
+    before(&mut auditor);
+    auditor.applied(AT, node(1), 2, None, &Arc::new(state.clone()), fleet);
+    auditor.after_event(fleet);
+    broken_by(auditor)
+}
+
+fn with_step(mut state: ClusterState, number: u64, step: Step) -> ClusterState {
+    let rollout = Arc::make_mut(state.rollouts.get_mut(&ROLLOUT).expect("a rollout"));
+    rollout.revision += 1;
+    Arc::make_mut(rollout.nodes.get_mut(&node(number)).expect("a node")).step = step;
+    state
+}
+
+fn down(number: u64) -> Fleet {
+    Fleet::on("1.0.0", "1.0.0").change(number, |truth| truth.down_by_us = true)
 }
 
 #[test]
-fn s2_on_the_way_back_only_nodes_out_of_reach_are_not_counted() {
-    let back = state(Phase::Reverting { reason: aborted() }, &reverting());
-    let found = |fleet: &Fleet| {
-        let mut auditor = Auditor::new(1);
-        auditor.applied(AT, node(1), 1, None, &Arc::new(back.clone()), fleet);
-        auditor.after_event(fleet);
-        broken_by(auditor)
+fn s2_a_node_down_by_our_doing_counts_beside_one_without_a_verdict() {
+    let rolling = with_step(state(Phase::Rolling, &healthy()), 2, upgrading());
+    let found = |fleet: &Fleet| found(&rolling, fleet, |_| {});
+    assert_eq!(found(&Fleet::on("1.0.0", "1.0.0")), BTreeSet::new());
+    assert_eq!(found(&down(1)), BTreeSet::from(["S2"]));
+    assert_eq!(found(&down(2)), BTreeSet::new());
+}
+
+/// Seed 67: an orphan has nobody to ask who else is at work. Whoever was ordered to has.
+#[test]
+fn s2_an_orphan_on_its_way_back_does_not_count_and_anybody_else_does() {
+    let rolling = with_step(state(Phase::Rolling, &healthy()), 2, upgrading());
+    let goes_back = |by: Authority| {
+        let ladder = Ladder { begun: Some(Rung::Restart), ended: false, tried: vec![] };
+        let action = Action::RollBack { transition: orders::transition(), rung: Rung::Restart, ladder, by };
+        move |auditor: &mut Auditor| {
+            orders::begin(auditor, &action, Some(250), true, Phase::Rolling);
+            auditor.take_violations();
+        }
     };
-    let mut fleet = Fleet::on("1.0.0", "2.0.0");
-    assert_eq!(found(&fleet), BTreeSet::from(["S2"]));
-    fleet.cut_off = BTreeSet::from([node(1), node(2)]);
-    assert_eq!(found(&fleet), BTreeSet::new());
+    let orphan = goes_back(Authority::Orphan(ROLLOUT));
+    assert_eq!(found(&rolling, &down(1), orphan), BTreeSet::new());
+    let ordered = goes_back(Authority::Order(Generation(4)));
+    assert_eq!(found(&rolling, &down(1), ordered), BTreeSet::from(["S2"]));
+}
+
+#[test]
+fn s2_on_the_way_back_a_node_counts_until_its_turn_is_taken_away() {
+    let turn = |turn| Step::Reverting { generation: Generation(5), turn, tried: vec![] };
+    let back = |of_node_1| {
+        let back = state(Phase::Reverting { reason: aborted() }, &turn(Turn::Asked));
+        with_step(with_step(back, 2, turn(Turn::Given)), 1, turn(of_node_1))
+    };
+    let given = Arc::new(with_step(back(Turn::Given), 2, turn(Turn::Asked)));
+    let had_it = |auditor: &mut Auditor| {
+        auditor.applied(AT, node(1), 1, None, &given, &down(1));
+        auditor.take_violations();
+    };
+    assert_eq!(found(&back(Turn::Given), &down(1), had_it), BTreeSet::from(["S2"]));
+    assert_eq!(found(&back(Turn::Asked), &down(1), |_| {}), BTreeSet::from(["S2"]));
+    assert_eq!(found(&back(Turn::NotAsked), &down(1), had_it), BTreeSet::new());
+}
+
+/// Seeds 6301 and 100078: nobody knew that a repair had left an app down.
+#[test]
+fn s2_a_rollout_that_takes_along_who_is_down_against_its_policy_is_found() {
+    let begins = |already_sick, max_unavailable| {
+        let [before, after] = [Phase::Preparing, Phase::Rolling].map(|phase| {
+            let mut state = state(phase, &Step::Prepared { checks: vec![] });
+            let rollout = Arc::make_mut(state.rollouts.get_mut(&ROLLOUT).expect("a rollout"));
+            rollout.spec.upgrade.already_sick = already_sick;
+            rollout.spec.upgrade.max_unavailable = max_unavailable;
+            state
+        });
+        over(before, after, &down(1))
+    };
+    assert_eq!(begins(AlreadySick::Refuse, 0), BTreeSet::from(["S2"]));
+    assert_eq!(begins(AlreadySick::Count, 0), BTreeSet::from(["S2"]));
+    assert_eq!(begins(AlreadySick::Count, 1), BTreeSet::new());
 }

@@ -25,7 +25,7 @@ fn install(generation: u64) -> Action {
     Action::Install { transition: transition(), trial: trial(generation) }
 }
 
-fn transition() -> Transition {
+pub(super) fn transition() -> Transition {
     let operation = "shop-install".to_owned();
     Transition { from: Some(version("1.0.0")), to: version("2.0.0"), method: Method::Hot, operation }
 }
@@ -51,7 +51,7 @@ fn begun(action: &Action, read_asked_at: Option<u64>, noted: bool, phase: Phase)
     broken_by(auditor)
 }
 
-fn begin(auditor: &mut Auditor, action: &Action, read: Option<u64>, noted: bool, phase: Phase) {
+pub(super) fn begin(auditor: &mut Auditor, action: &Action, read: Option<u64>, noted: bool, phase: Phase) {
     let mut applied = state(phase, &healthy());
     let newest = match action {
         Action::Install { trial, .. } => trial.generation.0,
