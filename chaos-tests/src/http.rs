@@ -21,9 +21,14 @@ pub struct Answer {
 
 /// Asks for a page.
 pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Answer> {
-    match timeout(PATIENCE, exchange(address, path)).await {
+    get_within(address, path, PATIENCE).await
+}
+
+/// Asks for a page that takes its time.
+pub async fn get_within(address: SocketAddr, path: &str, patience: Duration) -> anyhow::Result<Answer> {
+    match timeout(patience, exchange(address, path)).await {
         Ok(answer) => answer,
-        Err(_) => bail!("no answer from {address} within {PATIENCE:?}"),
+        Err(_) => bail!("no answer from {address} within {patience:?}"),
     }
 }
 

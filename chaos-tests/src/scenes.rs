@@ -71,7 +71,7 @@ impl Stage {
     }
 
     /// Waits until every node, as relupd has it, runs this version, boots into it and is healthy.
-    async fn all_settled_on(&self, version: &str) -> anyhow::Result<()> {
+    pub async fn all_settled_on(&self, version: &str) -> anyhow::Result<()> {
         let what = format!("every node runs {version}, boots into it and is healthy");
         wait::until(&what, HEALTH_PATIENCE, async || {
             let status = self.cluster.ctl(0).status().await?;

@@ -207,3 +207,129 @@ async fn processes_that_do_not_answer_or_linger_in_old_code_are_listed() {
     assert!(reason_of(&checks, "P12").contains("shop_lingering"), "{checks:#?}");
     assert!(has_remedy(&checks));
 }
+
+/// What a check of this edited file says, and that it says nothing of the kind without the edit.
+async fn edited(host: &Host, file: &str, edit: impl FnOnce(String) -> String, key: &str) -> String {
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    let path = host.root().join(file);
+    let sound = fs::read_to_string(&path).unwrap();
+    let sabotaged = edit(sound.clone());
+    assert_ne!(sabotaged, sound, "{file} was not edited");
+    fs::write(&path, sabotaged).unwrap();
+    let checks = host.driver.preflight(&up).await.unwrap();
+    fs::write(&path, sound).unwrap();
+    assert!(has_remedy(&checks), "{checks:#?}");
+    assert_eq!(verdict(&host.driver.preflight(&up).await.unwrap()), None);
+    reason_of(&checks, key).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_is_not_there_or_not_whole_is_refused() {
+    let host = Host::running("0.1.0").await;
+    let checks = host.driver.preflight(&transition("0.1.0", "0.2.0", Method::Hot)).await.unwrap();
+    assert_eq!(verdict(&checks), Some(("P1", false)), "{checks:#?}");
+    assert!(reason_of(&checks, "P1").contains("0.2.0 is not registered"), "{checks:#?}");
+    host.place("0.2.0").await;
+    for missing in ["lib/shop-0.2.0", "releases/0.2.0"] {
+        let (path, aside) = (host.root().join(missing), host.directory.path().join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        for method in [Method::Hot, Method::Restart] {
+            let checks = host.driver.preflight(&transition("0.1.0", "0.2.0", method)).await.unwrap();
+            assert_eq!(verdict(&checks), Some(("P1", false)), "{checks:#?}");
+            assert!(reason_of(&checks, "P1").contains(missing), "{checks:#?}");
+            assert!(has_remedy(&checks));
+        }
+        fs::rename(&aside, &path).unwrap();
+    }
+    let checks = host.driver.preflight(&transition("0.1.0", "0.2.0", Method::Hot)).await.unwrap();
+    assert_eq!(verdict(&checks), None, "{checks:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_runtime_system_is_no_hot_upgrade() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let erts = fs::read_dir(host.root()).unwrap().map(|entry| entry.unwrap().file_name());
+    let erts = erts.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("erts-")).unwrap();
+    let version = erts.strip_prefix("erts-").unwrap().to_owned();
+    std::os::unix::fs::symlink(host.root().join(&erts), host.root().join("erts-99.0")).unwrap();
+    let newer = |book: String| {
+        let (before, after) = book.split_once("\"0.2.0\"").unwrap();
+        format!("{before}\"0.2.0\"{}", after.replacen(&version, "99.0", 1))
+    };
+    let reason = edited(&host, "releases/RELEASES", newer, "P2").await;
+    assert!(reason.contains("99.0") && reason.contains(&version), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_app_or_its_release_handler_there_is_no_hot_upgrade() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.get("/unhand").unwrap();
+    let checks = host.driver.preflight(&up).await.unwrap();
+    assert!(reason_of(&checks, "P9").contains("no release handler"), "{checks:#?}");
+    assert!(has_remedy(&checks));
+    host.driver.stop().await.unwrap();
+    let checks = host.driver.preflight(&up).await.unwrap();
+    assert!(reason_of(&checks, "P9").contains("does not run"), "{checks:#?}");
+    assert!(has_remedy(&checks));
+    let restart = host.driver.preflight(&transition("0.1.0", "0.2.0", Method::Restart)).await.unwrap();
+    assert_eq!(verdict(&restart), None, "{restart:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_release_handler_itself_refuses_is_said_in_its_words() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    // OTP carries out what comes before the point of no return, to see whether it works.
+    let fails = |relup: String| {
+        relup.replacen("point_of_no_return", "{apply,{erlang,error,[sabotage]}},point_of_no_return", 1)
+    };
+    let reason = edited(&host, "releases/0.2.0/relup", fails, "P10").await;
+    assert!(reason.contains("sabotage"), "{reason}");
+    // It waits for nobody who runs old code where the relup purges softly.
+    let soft = |relup: String| relup.replace("brutal_purge,brutal_purge", "soft_purge,brutal_purge");
+    host.get("/linger").unwrap();
+    host.get("/reload").unwrap();
+    let path = host.root().join("releases/0.2.0/relup");
+    let sound = fs::read_to_string(&path).unwrap();
+    fs::write(&path, soft(sound)).unwrap();
+    let checks = host.driver.preflight(&transition("0.1.0", "0.2.0", Method::Hot)).await.unwrap();
+    assert_eq!(verdict(&checks), Some(("P10", true)), "{checks:#?}");
+    assert!(reason_of(&checks, "P10").contains("shop_routes"), "{checks:#?}");
+    assert!(has_remedy(&checks));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn native_code_for_another_processor_is_no_fault_of_a_release_that_has_its_own_beside_it() {
+    let host = Host::new();
+    host.place("0.1.0").await;
+    let first = Transition { from: None, ..transition("0.1.0", "0.1.0", Method::First) };
+    let erts = fs::read_dir(host.root()).unwrap().map(|entry| entry.unwrap().path());
+    let erts = erts.into_iter().find(|path| path.to_string_lossy().contains("/erts-")).unwrap();
+    let program = erts.join("bin/epmd");
+    let own = fs::read(&program).unwrap();
+    // The machine's number, in the byte order of this one: RISC-V.
+    let mut foreign = own.clone();
+    foreign[18..20].copy_from_slice(&243_u16.to_ne_bytes());
+
+    let library = host.root().join("lib/shop-0.1.0/priv");
+    fs::create_dir_all(library.join("riscv")).unwrap();
+    fs::write(library.join("riscv/shop_nif.so"), &foreign).unwrap();
+    let checks = host.driver.preflight(&first).await.unwrap();
+    assert_eq!(verdict(&checks), None, "it may be firmware: {checks:#?}");
+    let warned = checks.iter().find(|check| check.key() == "P7").unwrap();
+    let CheckResult::Warning { reason } = &warned.result else { panic!("{warned:?}") };
+    assert!(reason.contains("lib/shop-0.1.0/priv/riscv/shop_nif.so"), "{reason}");
+    assert!(checks.iter().any(|check| check.key() == "P14"), "{checks:#?}");
+
+    fs::write(library.join("shop_nif.so"), &own).unwrap();
+    let checks = host.driver.preflight(&first).await.unwrap();
+    assert!(checks.iter().all(|check| check.result == CheckResult::Passed), "{checks:#?}");
+
+    fs::write(&program, &foreign).unwrap();
+    let checks = host.driver.preflight(&first).await.unwrap();
+    assert_eq!(verdict(&checks), Some(("P7", false)), "{checks:#?}");
+    assert!(reason_of(&checks, "P7").contains("bin/epmd was built for another processor"), "{checks:#?}");
+}

@@ -43,6 +43,8 @@ pub struct SpecConfig {
     pub unreachable: &'static str,
     /// No progress on a node for so long ends its turn.
     pub progress_deadline: Duration,
+    /// More lines of `[upgrade]`.
+    pub upgrade: &'static str,
 }
 
 impl Default for SpecConfig {
@@ -53,6 +55,7 @@ impl Default for SpecConfig {
             promote: "auto",
             unreachable: "refuse",
             progress_deadline: Duration::from_secs(300),
+            upgrade: "",
         }
     }
 }
@@ -97,6 +100,7 @@ permanent = "at-end"
 on_failure = "revert"
 unreachable = "{unreachable}"
 progress_deadline = "{progress}ms"
+{upgrade}
 "#,
             directory = directory.display(),
             interval = self.interval.as_millis(),
@@ -104,6 +108,7 @@ progress_deadline = "{progress}ms"
             promote = self.promote,
             unreachable = self.unreachable,
             progress = self.progress_deadline.as_millis(),
+            upgrade = self.upgrade,
         )
     }
 }

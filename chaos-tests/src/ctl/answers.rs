@@ -91,6 +91,8 @@ pub struct Step {
     pub node_name: String,
     /// `hot`, `restart` or `first`.
     pub method: String,
+    /// What preflight found when the node was last prepared for the same.
+    pub checks: Vec<Check>,
 }
 
 /// A rollout.
@@ -126,4 +128,34 @@ pub struct Progress {
     pub touched: bool,
     /// What there is to say beyond the step.
     pub detail: String,
+    /// What preflight found.
+    pub checks: Vec<Check>,
+    /// What the hot installation did to processes, where that was measured.
+    pub measured: Option<Measured>,
+    /// Who still runs old code.
+    pub old_code: Vec<String>,
+}
+
+/// What preflight found.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Check {
+    /// Which check.
+    pub name: String,
+    /// `passed`, `not_hot`, `warning` or `failed`.
+    pub result: String,
+    /// Why it does not hold.
+    pub reason: String,
+}
+
+/// What a hot installation did to processes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Measured {
+    /// From its begin to its end.
+    pub took_us: u64,
+    /// So many processes were suspended.
+    pub suspended: u32,
+    /// The longest of them for so long.
+    pub longest_suspend_us: u64,
+    /// So many times `code_change` was called.
+    pub code_changes: u32,
 }

@@ -54,6 +54,36 @@ fn children_of_a_supervisor_are_told_where_there_is_debug_information() {
     assert_eq!(compile(&supervisor(COUNTER, ""), &[]).unwrap().init, None);
 }
 
+/// A module of these chunks.
+fn module(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let mut content = b"FOR1\0\0\0\0BEAM".to_vec();
+    for (name, chunk) in chunks {
+        content.extend_from_slice(*name);
+        content.extend_from_slice(&u32::try_from(chunk.len()).unwrap().to_be_bytes());
+        content.extend_from_slice(chunk);
+        content.resize(content.len().next_multiple_of(4), 0);
+    }
+    content
+}
+
+#[test]
+fn modules_that_would_cost_more_than_they_weigh_are_errors() {
+    let atoms = |count: i32, names: &[u8]| (b"AtU8", [&count.to_be_bytes()[..], names].concat());
+    assert_eq!(Beam::parse(&module(&[atoms(1, b"\x01a")])).unwrap().module, "a");
+    for count in [i32::MAX, i32::MIN, 1 << 21] {
+        let empty = vec![0; 1 << 22];
+        assert!(Beam::parse(&module(&[atoms(count, &empty)])).is_err(), "{count} atoms");
+    }
+    let names: Vec<[u8; 4]> = (0..10_000_u32).map(u32::to_be_bytes).collect();
+    let chunks: Vec<_> = names.iter().map(|name| (name, vec![])).collect();
+    assert!(Beam::parse(&module(&chunks)).is_err());
+    assert!(Beam::parse(&vec![b'x'; (64 << 20) + 1]).is_err());
+    // What cannot be decoded is not known, and the rest is.
+    let deep = [&[131][..], &b"\x68\x01".repeat(1 << 20)].concat();
+    let odd = Beam::parse(&module(&[atoms(1, b"\x01a"), (b"Attr", deep)])).unwrap();
+    assert!(odd.behaviours.is_empty());
+}
+
 #[test]
 fn damaged_modules_are_errors_and_no_panics() {
     let Ok(output) = Command::new("erl")

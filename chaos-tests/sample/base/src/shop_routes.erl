@@ -37,6 +37,18 @@ respond(<<"/slow/", Ms/binary>>) ->
 respond(<<"/stall/", Ms/binary>>) ->
     spawn(fun() -> sys:replace_state(shop_counter, fun(State) -> timer:sleep(binary_to_integer(Ms)), State end) end),
     {200, json(#{stalls => true})};
+%% The module is loaded once more: whoever runs it runs old code.
+respond(<<"/reload">>) ->
+    {module, ?MODULE} = code:load_file(?MODULE),
+    {200, json(#{reloaded => true})};
+%% Somebody else traces the release handler, which is a new process whenever it reads its book again.
+respond(<<"/trace">>) ->
+    spawn(fun() -> erlang:trace(new, true, [call]), timer:sleep(infinity) end),
+    {200, json(#{traces => true})};
+%% There is no release handler any more.
+respond(<<"/unhand">>) ->
+    ok = application:stop(sasl),
+    {200, json(#{unhanded => true})};
 respond(<<"/forget">>) ->
     ok = application:unset_env(shop, greeting),
     {200, json(#{greeting => <<>>})};

@@ -11,6 +11,9 @@ const MAX_UNPACKED: u64 = 4 << 20;
 /// Abstract code nests a few dozen levels deep.
 const MAX_DEPTH: u32 = 400;
 
+/// A decoded term takes some fifty bytes where its shortest encoding takes one: so many are 50 MB.
+const MAX_TERMS: u32 = 1 << 20;
+
 /// The one term that `content` holds; `None` where it is damaged, too large, or holds what no file
 /// can: processes, references and closures.
 pub(super) fn decode(content: &[u8]) -> Option<Term> {
@@ -19,19 +22,24 @@ pub(super) fn decode(content: &[u8]) -> Option<Term> {
             let mut unpacked = Vec::new();
             let packed = rest.get(4..)?;
             ZlibDecoder::new(packed).take(MAX_UNPACKED + 1).read_to_end(&mut unpacked).ok()?;
-            let fits = unpacked.len() as u64 <= MAX_UNPACKED;
-            if fits { Reader { rest: &unpacked }.term(0) } else { None }
+            Reader::of(&unpacked)?.term(0)
         }
-        (131, rest) => Reader { rest }.term(0),
+        (131, rest) => Reader::of(rest)?.term(0),
         (_, _) => None,
     }
 }
 
 struct Reader<'b> {
     rest: &'b [u8],
+    /// So many terms may still come.
+    budget: u32,
 }
 
 impl<'b> Reader<'b> {
+    fn of(rest: &'b [u8]) -> Option<Self> {
+        (rest.len() as u64 <= MAX_UNPACKED).then_some(Self { rest, budget: MAX_TERMS })
+    }
+
     fn take(&mut self, length: usize) -> Option<&'b [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
@@ -54,6 +62,7 @@ impl<'b> Reader<'b> {
         if depth > MAX_DEPTH {
             return None;
         }
+        self.budget = self.budget.checked_sub(1)?;
         match self.byte()? {
             97 => Some(Term::Integer(self.byte()?.into())),
             98 => Some(Term::Integer(i32::from_be_bytes(*self.take(4)?.first_chunk()?).into())),
@@ -74,11 +83,8 @@ impl<'b> Reader<'b> {
             110 => self.byte().and_then(|length| self.big(length.into())),
             116 => {
                 let count = self.long()?;
-                let flat = self.terms(count.checked_mul(2)?, depth)?;
-                let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
-                    [key, value] => Some((key.clone(), value.clone())),
-                    _ => None,
-                });
+                let mut flat = self.terms(count.checked_mul(2)?, depth)?.into_iter();
+                let pairs = std::iter::from_fn(|| flat.next().zip(flat.next()));
                 Some(Term::Map(pairs.collect()))
             }
             _ => None,
@@ -123,5 +129,59 @@ impl<'b> Reader<'b> {
             Some(value) => Term::Integer(if negative { -value } else { value }),
             None => Term::Binary(digits.to_vec()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::ZlibEncoder};
+    use std::io::Write as _;
+
+    fn packed(content: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(content).unwrap();
+        // The length that it claims to unpack to is believed by nobody.
+        [&[131, 80, 0, 0, 0, 1][..], &encoder.finish().unwrap()].concat()
+    }
+
+    #[test]
+    fn what_was_packed_is_read_as_what_was_not() {
+        let term = Some(Term::Tuple(vec![Term::atom("ok"), Term::Integer(7), Term::Map(vec![])]));
+        let content = b"\x68\x03\x77\x02ok\x61\x07\x74\0\0\0\0";
+        assert_eq!(decode(&[&[131][..], content].concat()), term);
+        assert_eq!(decode(&packed(content)), term);
+    }
+
+    #[test]
+    fn keys_and_values_of_a_map_stay_together() {
+        let content = b"\x83\x74\0\0\0\x02\x61\x01\x61\x02\x61\x03\x61\x04";
+        let pairs = [(1, 2), (3, 4)].map(|(key, value)| (Term::Integer(key), Term::Integer(value)));
+        assert_eq!(decode(content), Some(Term::Map(pairs.to_vec())));
+    }
+
+    #[test]
+    fn what_would_cost_more_than_it_weighs_is_refused() {
+        let deep = |depth: usize| [&[131][..], &b"\x68\x01".repeat(depth), b"\x6a"].concat();
+        assert!(decode(&deep(MAX_DEPTH as usize)).is_some());
+        assert_eq!(decode(&deep(MAX_DEPTH as usize + 1)), None);
+        assert_eq!(decode(&deep(1 << 20)), None);
+        for claims in [
+            &b"\x83\x6c\xff\xff\xff\xff\x6a"[..],
+            b"\x83\x69\xff\xff\xff\xff\x6a",
+            b"\x83\x74\xff\xff\xff\xff\x6a",
+            b"\x83\x6d\xff\xff\xff\xff\x6a",
+            b"\x83\x6e\xff\x00\x01",
+        ] {
+            assert_eq!(decode(claims), None, "{claims:?}");
+        }
+        let bomb = packed(&vec![0; 64 << 20]);
+        assert!(bomb.len() < 1 << 20);
+        assert_eq!(decode(&bomb), None);
+        // Each of these bytes is a term of its own.
+        let count = (MAX_TERMS as usize).to_be_bytes();
+        let many = [&[131, 108][..], &count[4..], &b"\x6a".repeat(MAX_TERMS as usize + 1)].concat();
+        assert_eq!(decode(&many), None);
+        assert_eq!(decode(&packed(&many[1..])), None);
     }
 }

@@ -15,6 +15,10 @@ use std::io::Read as _;
 /// The largest module that is looked into. Generated tables reach a few megabytes.
 const MAX_BYTES: u64 = 64 << 20;
 
+/// A module has some fifteen chunks, and a VM holds so many atoms at most.
+const MAX_CHUNKS: usize = 256;
+const MAX_ATOMS: u32 = 1 << 20;
+
 /// The chunks that make up the code: those that `beam_lib:md5/1` takes, so that compile time, paths and
 /// debug information make no difference.
 const CODE_CHUNKS: [&[u8; 4]; 8] = [b"Atom", b"AtU8", b"Code", b"StrT", b"ImpT", b"ExpT", b"FunT", b"LitT"];
@@ -68,13 +72,14 @@ fn is_supervisor(behaviours: &BTreeSet<String>) -> bool {
 type Chunks<'b> = BTreeMap<[u8; 4], &'b [u8]>;
 
 fn unpack(content: &[u8]) -> Result<Vec<u8>, BeamError> {
+    const TOO_LARGE: BeamError = BeamError("it is larger than any module");
     if !content.starts_with(&[0x1f, 0x8b]) {
-        return Ok(content.to_vec());
+        return if content.len() as u64 <= MAX_BYTES { Ok(content.to_vec()) } else { Err(TOO_LARGE) };
     }
     let mut unpacked = Vec::new();
-    let read = GzDecoder::new(content).take(MAX_BYTES).read_to_end(&mut unpacked);
+    let read = GzDecoder::new(content).take(MAX_BYTES + 1).read_to_end(&mut unpacked);
     read.map_err(|_| BeamError("its compression is damaged"))?;
-    Ok(unpacked)
+    if unpacked.len() as u64 <= MAX_BYTES { Ok(unpacked) } else { Err(TOO_LARGE) }
 }
 
 /// `FOR1`, length, `BEAM`, then chunks of name, length and content, padded to four bytes.
@@ -88,6 +93,9 @@ fn chunks(content: &[u8]) -> Result<Chunks<'_>, BeamError> {
     while let Some((head, after)) = rest.split_first_chunk::<8>() {
         let [a, b, c, d, length @ ..] = *head;
         let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| CUT_OFF)?;
+        if chunks.len() == MAX_CHUNKS {
+            return Err(BeamError("it has more chunks than any module"));
+        }
         chunks.insert([a, b, c, d], after.get(..length).ok_or(CUT_OFF)?);
         rest = after.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
@@ -123,6 +131,9 @@ fn atoms(chunks: &Chunks<'_>) -> Result<Vec<String>, BeamError> {
     let content = utf8.or_else(|| chunks.get(b"Atom")).ok_or(BeamError("it has no atoms"))?;
     let (count, mut rest) = content.split_first_chunk::<4>().ok_or(DAMAGED)?;
     let count = i32::from_be_bytes(*count);
+    if count.unsigned_abs() > MAX_ATOMS {
+        return Err(DAMAGED);
+    }
     let mut atoms = Vec::new();
     for _ in 0..count.unsigned_abs() {
         let (length, after) = atom_length(rest, count < 0).ok_or(DAMAGED)?;

@@ -28,6 +28,8 @@ const LISTED: usize = 5;
 
 /// Native code of a placed release.
 pub(super) struct Native {
+    /// The application that ships it, as its directory is called; none where it is the runtime system's.
+    application: Option<String>,
     path: PathBuf,
     file: ElfFile,
 }
@@ -36,14 +38,14 @@ pub(super) struct Native {
 pub(super) fn native_code(layout: &Layout, entry: &Entry) -> Result<Vec<Native>, At> {
     let mut found = Vec::new();
     let runtime = layout.root().join(format!("erts-{}", entry.erts)).join("bin");
-    collect(&runtime, &mut found)?;
+    collect(&runtime, None, &mut found)?;
     for directory in entry.directories() {
-        collect(&layout.libraries().join(directory).join("priv"), &mut found)?;
+        collect(&layout.libraries().join(&directory).join("priv"), Some(&directory), &mut found)?;
     }
     Ok(found)
 }
 
-fn collect(directory: &Path, found: &mut Vec<Native>) -> Result<(), At> {
+fn collect(directory: &Path, application: Option<&str>, found: &mut Vec<Native>) -> Result<(), At> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.at(directory)?,
@@ -53,33 +55,47 @@ fn collect(directory: &Path, found: &mut Vec<Native>) -> Result<(), At> {
         let path = entry.path();
         let kind = entry.file_type().at(&path)?;
         if kind.is_dir() {
-            collect(&path, found)?;
+            collect(&path, application, found)?;
         } else if kind.is_file()
             && let Some(content) = read_binary(&path).at(&path)?
             && let Ok(file) = ElfFile::parse(&content)
         {
-            found.push(Native { path, file });
+            found.push(Native { application: application.map(str::to_owned), path, file });
         }
     }
     Ok(())
 }
 
 /// `P7`: every library and every symbol version is there, for the processor that this daemon runs on.
+/// An application may ship the same for several processors and choose when it starts, or firmware for a
+/// device: what is of another one can be nothing that this host needs, unless there is nothing else.
 pub(super) fn libraries(root: &Path, native: &[Native]) -> CheckResult {
     let own = own_machine();
+    let is_own = |native: &Native| own.is_none_or(|own| own == native.file.machine);
+    let served: BTreeSet<&str> = native
+        .iter()
+        .filter(|native| is_own(native))
+        .filter_map(|native| native.application.as_deref())
+        .collect();
     let mut host = HostLibraries::of_this_host();
-    let mut unmet = Vec::new();
-    for Native { path, file } in native {
+    let (mut unmet, mut foreign) = (Vec::new(), Vec::new());
+    for native in native {
+        let Native { application, path, file } = native;
         let name = path.strip_prefix(root).unwrap_or(path).display();
-        if own.is_some_and(|own| own != file.machine) {
-            unmet.push(format!("{name} was built for another processor"));
-            continue;
+        match application.as_deref() {
+            _ if is_own(native) => {
+                unmet.extend(host.unmet(path, file).into_iter().map(|what| format!("{name}: {what}")));
+            }
+            None => unmet.push(format!("{name} was built for another processor")),
+            Some(application) if served.contains(application) => {}
+            Some(_) => foreign
+                .push(format!("{name} was built for another processor, and nothing beside it for this one")),
         }
-        unmet.extend(host.unmet(path, file).into_iter().map(|what| format!("{name}: {what}")));
     }
-    match listed(&unmet) {
-        None => CheckResult::Passed,
-        Some(reason) => failed(
+    match (listed(&unmet), listed(&foreign)) {
+        (None, None) => CheckResult::Passed,
+        (None, Some(reason)) => CheckResult::Warning { reason },
+        (Some(reason), _) => failed(
             reason,
             "install what is missing on this host, or build the release on the oldest system it shall run on",
         ),
@@ -95,7 +111,7 @@ fn own_machine() -> Option<Machine> {
 /// answer, are none of its faults.
 pub(super) fn hardening(root: &Path, native: &[Native], required: &BTreeSet<String>) -> CheckResult {
     let mut soft = Vec::new();
-    for Native { path, file } in native {
+    for Native { path, file, application: _ } in native {
         let missing: Vec<&str> = file
             .hardening
             .findings()

@@ -36,7 +36,7 @@ impl ErlangDriver {
         let (layout, version, manifest) = (self.layout.clone(), version.clone(), *manifest);
         blocking("look at the placed release", move || {
             let marked = marker(&layout.release(&version))? == Some(manifest);
-            Ok(marked && missing(&layout, &entry)?.is_none())
+            Ok(marked && missing(&layout, &version, &entry)?.is_none())
         })
         .await
     }
@@ -211,10 +211,14 @@ pub(super) fn marker(release: &Path) -> Result<Option<Digest>, At> {
 }
 
 /// A directory that the release needs and that is not there.
-pub(super) fn missing(layout: &Layout, entry: &Entry) -> Result<Option<PathBuf>, At> {
+pub(super) fn missing(
+    layout: &Layout,
+    version: &ReleaseVersion,
+    entry: &Entry,
+) -> Result<Option<PathBuf>, At> {
     let libraries = entry.directories().map(|directory| layout.libraries().join(directory));
     let erts = layout.root().join(format!("erts-{}", entry.erts));
-    for directory in libraries.chain([erts]) {
+    for directory in libraries.chain([erts, layout.release(version)]) {
         if !exists(&directory)? {
             return Ok(Some(directory));
         }

@@ -70,7 +70,8 @@ impl ErlangDriver {
         })
         .await?;
         // A runtime system that lacks a library would say so again, in the loader's words.
-        if checks.iter().all(|check| check.key() != "P7" || check.result == CheckResult::Passed) {
+        let loads = |check: &Check| !matches!(check.result, CheckResult::Failed { .. });
+        if checks.iter().all(|check| check.key() != "P7" || loads(check)) {
             let helper = self.helper(entry);
             let booted = host_checks::smoke_boot(&helper, &self.layout.release(version)).await;
             // Where relupd is not root, the attempt is made in its own sandbox and not as the app.
@@ -104,8 +105,8 @@ impl ErlangDriver {
         let Some(entry) = book.entry(version).cloned() else {
             return Ok(check(NAME, failed(format!("{version} is not registered in RELEASES"), remedy)));
         };
-        let layout = self.layout.clone();
-        let missing = blocking(WHAT, move || super::place::missing(&layout, &entry)).await?;
+        let (layout, version) = (self.layout.clone(), version.clone());
+        let missing = blocking(WHAT, move || super::place::missing(&layout, &version, &entry)).await?;
         Ok(match missing {
             None => check(NAME, CheckResult::Passed),
             Some(path) => check(NAME, failed(format!("{} is missing", path.display()), remedy)),

@@ -53,7 +53,11 @@ fn rebuilt(layout: &Layout, name: &ReleaseName, decided: &ReleaseVersion) -> Res
         let Ok(rel) = Rel::parse(&bytes) else { continue };
         let placed = &version == decided || marker(&release)?.is_some();
         let entry = Entry::unpacked(&rel);
-        if placed && &rel.name == name && rel.version == version && missing(layout, &entry)?.is_none() {
+        if placed
+            && &rel.name == name
+            && rel.version == version
+            && missing(layout, &version, &entry)?.is_none()
+        {
             book = book.with(&version, entry);
         }
     }

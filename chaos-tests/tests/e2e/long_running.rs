@@ -1,0 +1,115 @@
+//! Requests that take their time, processes that linger, and what an upgrade may cost.
+
+use crate::support::{Play, assert_says, quick};
+use chaos_tests::cluster::{APP, SpecConfig};
+use chaos_tests::http::{self, Answer};
+use chaos_tests::wait;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Longer than ten seconds, so that it is still at work when the commit is due, on a busy machine too.
+const LONG: &str = "/slow/15000";
+
+/// A long request on every node, each at work in the app's code.
+async fn at_work(play: &Play) -> Vec<JoinHandle<anyhow::Result<Answer>>> {
+    let ask = |(_, app): (String, SocketAddr)| {
+        tokio::spawn(async move { http::get_within(app, LONG, Duration::from_secs(60)).await })
+    };
+    let asked = play.cluster.apps().into_iter().map(ask).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    asked
+}
+
+async fn answered_by(requests: Vec<JoinHandle<anyhow::Result<Answer>>>, version: &str) {
+    for request in requests {
+        let answer = request.await.unwrap().unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_says(&answer.body, &[version]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_requests_outlive_up_commit_and_down() {
+    let play = Play::installed(1, &["0.1.0", "0.2.0"]).await;
+    let ctl = play.ctl();
+    for (from, to) in [("0.1.0", "0.2.0"), ("0.2.0", "0.1.0")] {
+        let requests = at_work(&play).await;
+        let plan = ctl.plan(APP, to).await.unwrap();
+        assert!(plan.steps.iter().all(|step| step.method == "hot"), "{plan:?}");
+        let rollout = ctl.start(&plan).await.unwrap();
+        let why = wait::until("`rollout why` names who is waited for", Duration::from_secs(60), async || {
+            let why = ctl.run(&["rollout", "why", &rollout]).await?.stdout;
+            Ok(why.contains("in shop_routes").then_some(why))
+        });
+        assert_says(&why.await.unwrap(), &["committing", "drains old code since"]);
+        assert!(requests.iter().any(|request| !request.is_finished()));
+        let shown = ctl.rollout(&rollout).await.unwrap();
+        assert!(shown.nodes.iter().any(|node| node.detail.contains("still in old code")), "{shown:?}");
+
+        let ended = ctl.watch_to_end(&rollout).await.unwrap();
+        assert_eq!(ended.summary.phase, "completed", "{}", ended.summary.reason);
+        answered_by(requests, from).await;
+        for node in &ended.nodes {
+            let measured = node.measured.as_ref().unwrap();
+            assert_eq!((measured.suspended, measured.code_changes), (1, 1), "{measured:?}");
+            assert!(measured.longest_suspend_us <= measured.took_us, "{measured:?}");
+            assert!(node.checks.len() > 12 && node.checks.iter().all(|check| check.result == "passed"));
+            assert_eq!(node.old_code, Vec::<String>::new());
+        }
+        play.healthy(0).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_request_outlives_a_trial_that_is_taken_back() {
+    let spec = SpecConfig { bake: Duration::from_secs(60), ..quick() };
+    let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &spec).await;
+    let ctl = play.ctl();
+    let requests = at_work(&play).await;
+    let plan = ctl.plan(APP, "0.2.0").await.unwrap();
+    let rollout = ctl.start(&plan).await.unwrap();
+    let bakes = ctl.rollout_until(&rollout, "it bakes", |rollout| rollout.nodes[0].step == "baking");
+    bakes.await.unwrap();
+    assert!(requests.iter().all(|request| !request.is_finished()));
+    ctl.run(&["rollout", "abort", &rollout]).await.unwrap();
+    let ended = ctl.watch_to_end(&rollout).await.unwrap();
+    assert_eq!(ended.summary.phase, "reverted", "{}", ended.summary.reason);
+    assert_says(&ended.nodes[0].detail, &["relup down"]);
+    answered_by(requests, "0.1.0").await;
+}
+
+/// A rollout from 0.1.0 to 0.2.0 after this was asked of the app, which must not succeed; why not.
+async fn refused(upgrade: &'static str, page: &str) -> String {
+    let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &SpecConfig { upgrade, ..quick() }).await;
+    let (_, app) = play.cluster.apps().remove(0);
+    assert_eq!(http::get(app, page).await.unwrap().status, 200);
+    let ended = play.ctl().roll(APP, "0.2.0").await.unwrap();
+    assert_eq!(ended.summary.phase, "reverted", "{}", ended.summary.reason);
+    play.all_settled_on("0.1.0").await.unwrap();
+    // Whoever plans it again sees what the node said the last time; the release has to be let go first.
+    let shown = play.ctl().rollout(&ended.summary.id).await.unwrap();
+    assert!(shown.nodes[0].checks.iter().any(|check| check.name == "P3"), "{shown:?}");
+    ended.summary.reason
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lingers_in_old_code_ends_a_trial_where_the_policy_says_so() {
+    let upgrade = "old_code = \"revert\"\nold_code_wait = \"2s\"";
+    assert_says(&refused(upgrade, "/linger").await, &["old code after 2s", "shop_lingering", "shop_routes"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lingers_in_old_code_is_killed_where_the_policy_says_so() {
+    let upgrade = "old_code = \"kill\"\nold_code_wait = \"2s\"";
+    let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &SpecConfig { upgrade, ..quick() }).await;
+    let (_, app) = play.cluster.apps().remove(0);
+    http::get(app, "/linger").await.unwrap();
+    let ended = play.ctl().roll(APP, "0.2.0").await.unwrap();
+    assert_eq!(ended.summary.phase, "completed", "{}", ended.summary.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_say_how_long_processes_were_suspended_is_not_committed_under_max_suspend() {
+    assert_says(&refused("max_suspend = \"1s\"", "/trace").await, &["max_suspend is 1s", "not be measured"]);
+}
