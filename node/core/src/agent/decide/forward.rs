@@ -201,8 +201,7 @@ fn leave_old_code(input: &Input<'_>, order: &Ordered<'_>) -> Action {
             order.fail(Failure::Commit { reason })
         }
         OldCode::Wait | OldCode::Kill | OldCode::Revert => {
-            let telling = known(input).and_then(|seen| idle::tell(input, seen));
-            telling.unwrap_or_else(|| drain(Purge::Soft))
+            idle::announce(input).unwrap_or_else(|| drain(Purge::Soft))
         }
     }
 }

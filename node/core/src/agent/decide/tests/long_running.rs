@@ -35,6 +35,10 @@ fn tells(case: &Case) -> Notes {
 fn who_lingers_is_told_once_and_waited_for() {
     for policy in [OldCode::Wait, OldCode::Revert, OldCode::Kill] {
         let mut case = draining(policy, Duration::from_secs(11));
+        // Nothing that was seen before the order counts, and what is told says what is seen.
+        let sight = case.observation.take();
+        assert_eq!(case.decide(), Action::Observe);
+        case.observation = sight;
         let notes = tells(&case);
         assert_eq!(notes.old_code, ["<0.1.0> in shop_routes"]);
         case.note(notes);
