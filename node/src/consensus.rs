@@ -17,6 +17,7 @@ mod network;
 mod options;
 mod proposer;
 pub mod quic;
+mod recovery;
 mod request;
 mod status;
 #[cfg(any(test, feature = "testing"))]
@@ -34,6 +35,7 @@ pub use self::machine::{MachineError, StateMachine};
 pub use self::membership::{Membership, MembershipChange};
 pub use self::network::{ForwardError, RaftNetwork};
 pub use self::options::Options;
+pub use self::recovery::{RecoveryError, Survivor};
 pub use self::status::{Leadership, PeerStatus, Role, Status};
 pub use self::storage::{Batch, Content, Disk, Owner, RedbDisk, Storage, StorageError, Truncated};
 

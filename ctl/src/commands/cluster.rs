@@ -30,6 +30,15 @@ pub(crate) enum Command {
     },
     /// Who is in the cluster, who leads and votes, and what may be lost
     Status,
+    /// After the quorum is lost for good: go on with what this host holds, as the only voter
+    Recover {
+        /// Id or name of a node that never comes back; say it for each. They are removed
+        #[arg(long, value_name = "NODE")]
+        lost: Vec<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// After an upgrade of relupd on every host: use what is new in it; older daemons cannot come back then
     RaiseFormat {
         /// Do not ask
@@ -52,6 +61,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
         Command::Token { ttl } => token(session, ttl).await?,
         Command::Join { token } => join(session, token).await?,
         Command::Status => status(session).await?,
+        Command::Recover { lost, yes } => recover(session, lost, yes).await?,
         Command::RaiseFormat { yes } => raise_format(session, yes).await?,
         Command::Remove { node, yes } => remove(session, node, yes).await?,
     }
@@ -99,6 +109,21 @@ async fn remove(session: &Session, node: String, yes: bool) -> anyhow::Result<()
     session.format.print(&removed, |removed| {
         format!("node {} ({}) is removed; its certificates are revoked", removed.name, removed.node_id)
     })
+}
+
+async fn recover(session: &Session, lost: Vec<String>, yes: bool) -> anyhow::Result<()> {
+    let question = "Go on without the lost nodes? Commands that only they had are gone, and they must never come \
+                    back. [y/N] ";
+    if !yes && !confirmed(question)? {
+        bail!("nothing was recovered");
+    }
+    let recovered = answer(session.cluster().recover_cluster(v1::RecoverClusterRequest { lost }).await)?;
+    session.format.print(&recovered, |recovered| match recovered.removed.as_slice() {
+        [] => "this node goes on as the only voter".to_owned(),
+        removed => format!("this node goes on as the only voter; removed: {}", removed.join(", ")),
+    })?;
+    session.format.hint("its daemon starts again for that: look with `relupctl cluster status`");
+    Ok(())
 }
 
 async fn raise_format(session: &Session, yes: bool) -> anyhow::Result<()> {

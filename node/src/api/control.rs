@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use relupd_release::diff::ReleaseDiff;
 use relupd_release::{ApplicationName, ApplicationVersion, Contents};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -55,6 +55,10 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Brings this node into the token's cluster; returns once its state has arrived here.
     async fn join_cluster(&self, actor: Actor, token: &str) -> Result<ClusterId, ControlError>;
+
+    /// Has this node go on as the only voter, without its quorum, and removes the lost nodes. The daemon starts
+    /// again for it; when this returns, it will.
+    async fn recover(&self, actor: Actor, lost: &BTreeSet<NodeId>) -> Result<(), ControlError>;
 
     /// Makes a join token; it is committed when this returns.
     async fn create_token(&self, actor: Actor, ttl: Duration) -> Result<NewToken, ControlError>;

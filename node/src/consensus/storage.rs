@@ -144,6 +144,23 @@ impl Storage {
         self.mirror.snapshot()
     }
 
+    /// The log's tail. It may begin before the last snapshot.
+    pub(super) fn log(&self) -> &[Entry] {
+        self.mirror.log()
+    }
+
+    /// Replaces snapshot and log by a state that no other member has, in a term of its own, `leap` entries ahead.
+    pub(super) fn begin_anew(
+        &mut self,
+        leap: u64,
+        membership: ConfState,
+        state: Bytes,
+    ) -> Result<(), StorageError> {
+        let (index, term) = (self.mirror.last() + leap, self.mirror.hard_state().term + 1);
+        let hard_state = HardState { term, commit: index, ..HardState::default() };
+        self.append(Some(&new_snapshot(index, term, membership, state)), &[], Some(hard_state))
+    }
+
     /// Whether raft-rs asked for a newer snapshot since this was last called.
     pub(super) fn take_snapshot_wish(&self) -> bool {
         self.mirror.take_snapshot_wish()

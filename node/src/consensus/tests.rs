@@ -6,6 +6,7 @@ mod keeper;
 mod ledger;
 mod over_quic;
 mod promises;
+mod recovery;
 
 use self::cluster::{Cluster, fast};
 use self::ledger::Ledger;

@@ -124,7 +124,7 @@ fn ended(proposed: &Result<Outcome, ProposeError>) -> ProposalOutcome {
     }
 }
 
-fn new_command_id() -> CommandId {
+pub(crate) fn new_command_id() -> CommandId {
     CommandId::from_parts(unix_ms(), u128::from_be_bytes(random()))
 }
 

@@ -3,6 +3,7 @@
 use super::authority::Authority;
 use super::member::{Member, StartError};
 use super::outside::Outside;
+use super::recovery::{self, Situation, Wish};
 use crate::api::control::{
     ControlError, ControlPlane, Liveness, MadeRelup, Member as Peer, NewToken, OperatorCredentials,
     RaftStatus,
@@ -27,10 +28,13 @@ use jiff::SignedDuration;
 use relupd_core::chain;
 use relupd_release::diff::ReleaseDiff;
 use relupd_release::{ApplicationName, Contents};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
+
+/// Whoever wants to go on without a quorum has waited longer than this for one.
+const QUORUM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The daemon behind the API.
 pub(crate) struct Control {
@@ -138,6 +142,30 @@ impl ControlPlane for Control {
         let member = self.outside.join(&token).await.map_err(not_started)?;
         self.member.send_replace(Some(Arc::new(member)));
         Ok(token.cluster)
+    }
+
+    async fn recover(&self, actor: Actor, lost: &BTreeSet<NodeId>) -> Result<(), ControlError> {
+        let _one = self.entering.lock().await;
+        let member = self.member()?;
+        let quorum = tokio::time::timeout(QUORUM_PATIENCE, member.cluster.read_barrier()).await;
+        let view = member.gossip_view();
+        let answers = |node: &NodeId| {
+            view.members.get(node).is_some_and(|seen| matches!(seen.liveness, membership::Liveness::Alive))
+        };
+        recovery::check(&Situation {
+            me: self.me(),
+            state: &member.cluster.state(),
+            voters: &member.cluster.raft_status().membership.voters,
+            has_quorum: matches!(quorum, Ok(Ok(()))),
+            answers: &answers,
+            lost,
+        })?;
+        let wish = Wish { lost: lost.clone(), actor };
+        recovery::ask(&self.outside.settings.state_dir, &wish)
+            .map_err(|error| internal("keep what was asked for", error))?;
+        tracing::warn!(?lost, "this node is to go on alone; the daemon starts again for it");
+        self.outside.again.cancel();
+        Ok(())
     }
 
     async fn create_token(&self, actor: Actor, ttl: Duration) -> Result<NewToken, ControlError> {

@@ -13,6 +13,7 @@ mod figures;
 mod joining;
 mod member;
 mod outside;
+mod recovery;
 mod releases;
 mod relup;
 pub mod replicated;
@@ -28,6 +29,7 @@ use crate::transport::{BindError, Binding, api_server_config};
 use control::Control;
 use member::{Member, StartError};
 use outside::{Outside, new_candidate};
+use recovery::RecoverError;
 use sd_notify::NotifyState;
 use std::error::Error;
 use std::io;
@@ -61,6 +63,9 @@ pub enum DaemonError {
     /// This host has no key.
     #[error("cannot make this host's key")]
     Key(#[from] KeyError),
+    /// What `relupctl cluster recover` asked for cannot be done.
+    #[error("cannot recover")]
+    Recover(#[from] RecoverError),
     /// It could not go on as the member that it is.
     #[error("cannot go on as a member of the cluster")]
     Member(#[source] Box<dyn Error + Send + Sync>),
@@ -81,12 +86,28 @@ pub enum DaemonError {
     Failed,
 }
 
-/// Runs the daemon until `stop`, or until it must not go on.
+/// How a daemon's life ended that was to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It was stopped.
+    Stopped,
+    /// It is to start again, in the same process: there is work that only a starting daemon can do.
+    Again,
+}
+
+/// Runs the daemon until `stop`, through as many lives as it takes, or until it must not go on.
 ///
 /// # Errors
 /// Why it did not start, or had to stop. Apps are not touched either way.
 pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), DaemonError> {
     let settings = Arc::new(settings);
+    while live(Arc::clone(&settings), stop.clone()).await? == Ended::Again {
+        tracing::info!("starting again");
+    }
+    Ok(())
+}
+
+async fn live(settings: Arc<Settings>, stop: CancellationToken) -> Result<Ended, DaemonError> {
     make_directory(&settings.run_dir, 0o711)?;
     let directory = IdentityDirectory::open(&settings.state_dir)?;
     let stored = directory.load(&settings.node_name)?;
@@ -99,13 +120,17 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Daem
             (candidate, None)
         }
         Stored::Candidate(candidate) => (candidate, None),
-        Stored::Member(identity) => (identity.clone().into_candidate(), Some(identity)),
+        Stored::Member(identity) => {
+            recovery::carry_out(&settings, identity.cluster, identity.node)?;
+            (identity.clone().into_candidate(), Some(identity))
+        }
     };
     let outside = Outside {
         settings: Arc::clone(&settings),
         directory: Arc::new(directory),
         candidate,
         failed: failed.clone(),
+        again: CancellationToken::new(),
         metrics: metrics.clone(),
     };
     let member = match identity {
@@ -127,8 +152,8 @@ async fn serve(
     metrics: Metrics,
     stop: CancellationToken,
     failed: CancellationToken,
-) -> Result<(), DaemonError> {
-    let settings = Arc::clone(&outside.settings);
+) -> Result<Ended, DaemonError> {
+    let (settings, again) = (Arc::clone(&outside.settings), outside.again.clone());
     let ending = CancellationToken::new();
     let tasks = TaskTracker::new();
     let remote = outside.binding();
@@ -170,12 +195,15 @@ async fn serve(
         Ok::<(), DaemonError>(())
     };
     let outcome = tokio::select! {
-        () = stop.cancelled() => Ok(()),
+        () = stop.cancelled() => Ok(Ended::Stopped),
+        () = again.cancelled() => Ok(Ended::Again),
         () = failed.cancelled() => Err(DaemonError::Failed),
         Err(error) = joined => Err(error),
         Some(error) = ended.recv() => Err(DaemonError::Api(error)),
     };
-    tell(NotifyState::Stopping);
+    if !matches!(outcome, Ok(Ended::Again)) {
+        tell(NotifyState::Stopping);
+    }
     tracing::info!("stopping; apps run on");
     ending.cancel();
     tasks.close();

@@ -35,6 +35,8 @@ pub(crate) struct Outside {
     pub(crate) candidate: Candidate,
     /// Told when the member it becomes has failed.
     pub(crate) failed: CancellationToken,
+    /// Told when the daemon is to start again.
+    pub(crate) again: CancellationToken,
     /// Figures of the whole daemon.
     pub(crate) metrics: Metrics,
 }
@@ -143,7 +145,7 @@ impl Outside {
     }
 }
 
-fn state_file(settings: &Settings) -> PathBuf {
+pub(crate) fn state_file(settings: &Settings) -> PathBuf {
     settings.state_dir.join("raft.redb")
 }
 
@@ -178,6 +180,7 @@ mod tests {
             directory: Arc::new(identities),
             candidate,
             failed: CancellationToken::new(),
+            again: CancellationToken::new(),
             metrics: Metrics::new(),
         }
     }

@@ -126,13 +126,16 @@ impl Upkeep {
         }
     }
 
-    /// Voters hold the CA's key, so that the cluster can sign as long as it can decide.
+    /// Voters hold the CA's key, so that the cluster can sign as long as it can decide. While one node alone
+    /// votes, the others hold it too: one of them may have to go on without it.
     async fn seal_for_voters(&self, state: &ClusterState) {
         let voters = self.cluster.raft_status().membership.voters.clone();
+        let sole = voters.len() == 1;
         let lacking: Vec<NodeId> = state
             .present_nodes()
             .filter(|node| {
-                voters.contains(&node.raft_id) && !state.authority.sealed_keys.contains_key(&node.id)
+                (sole || voters.contains(&node.raft_id))
+                    && !state.authority.sealed_keys.contains_key(&node.id)
             })
             .map(|node| node.id)
             .collect();

@@ -16,7 +16,7 @@ use relupd::state::command::{Actor, Applied, Command, Entry};
 use relupd::state::release::ReleaseId;
 use relupd_release::diff::ReleaseDiff;
 use relupd_release::{ApplicationName, Contents};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -139,6 +139,10 @@ impl ControlPlane for FakeDaemon {
             return Err(ControlError::Invalid("this is not a join token".to_owned()));
         }
         self.init_cluster(actor).await
+    }
+
+    async fn recover(&self, _actor: Actor, _lost: &BTreeSet<NodeId>) -> Result<(), ControlError> {
+        Ok(())
     }
 
     async fn create_token(&self, _: Actor, ttl: Duration) -> Result<NewToken, ControlError> {

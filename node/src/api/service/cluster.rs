@@ -103,6 +103,22 @@ impl v1::cluster_service_server::ClusterService for Cluster {
         Ok(Response::new(v1::RemoveNodeResponse { node_id: node.id.to_string(), name: node.name.clone() }))
     }
 
+    async fn recover_cluster(
+        &self,
+        request: Request<v1::RecoverClusterRequest>,
+    ) -> Result<Response<v1::RecoverClusterResponse>, Status> {
+        let actor = self.0.admit_local(&request)?;
+        // There is nobody to ask for a fresher one.
+        let state = self.0.local_state()?;
+        let lost = request.into_inner().lost;
+        let lost = lost.iter().map(|node| resolve::node(&state, node)).collect::<Result<Vec<_>, _>>()?;
+        let ids = lost.iter().map(|node| node.id).collect();
+        let control = self.0.control();
+        control.recover(actor, &ids).await.map_err(|error| self.0.status(&error))?;
+        let removed = lost.iter().map(|node| node.name.clone()).collect();
+        Ok(Response::new(v1::RecoverClusterResponse { removed }))
+    }
+
     async fn raise_format(
         &self,
         request: Request<v1::RaiseFormatRequest>,

@@ -35,6 +35,10 @@ impl Mirror {
         &self.snapshot
     }
 
+    pub(super) fn log(&self) -> &[Entry] {
+        &self.entries
+    }
+
     pub(super) fn hard_state(&self) -> &HardState {
         &self.hard_state
     }
