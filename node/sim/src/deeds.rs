@@ -1,9 +1,7 @@
 //! How deeds are done, and how faults end.
 
-use crate::daemon::Daemon;
 use crate::disk::Crash;
 use crate::host::{Accident, Host};
-use crate::node::Node;
 use crate::schedule::Deed;
 use crate::world::{Event, Relief, World};
 use relupd::consensus::{Disk as _, Owner, Storage};
@@ -13,6 +11,7 @@ use std::time::Duration;
 
 impl World {
     pub fn carry_out(&mut self, deed: Deed) {
+        self.disturb(&deed);
         let now = self.now;
         match deed {
             Deed::KillDaemon { host, down } => {
@@ -91,12 +90,6 @@ impl World {
                 let links = places.clone().flat_map(|from| places.clone().map(move |to| (from, to)));
                 self.cut(links.filter(|(from, to)| from != to).collect(), lasts);
             }
-            Deed::KillLeader { down } => {
-                let leads = |node: &Node| node.daemon.as_ref().is_some_and(Daemon::leads);
-                if let Some(host) = self.nodes.iter().position(leads) {
-                    self.carry_out(Deed::KillDaemon { host, down });
-                }
-            }
             Deed::Ambush(ambush) => self.ambushes.push(*ambush),
             Deed::RotLedger { host, app } => {
                 let node = &mut self.nodes[host];
@@ -110,15 +103,64 @@ impl World {
         }
     }
 
+    /// Who may be out of reach because of it, and until when.
+    fn disturb(&mut self, deed: &Deed) {
+        /// What a leader makes of silence takes a while to pass.
+        const AFTERMATH: Duration = Duration::from_secs(15);
+        let until = |lasts: Duration| self.now + lasts + AFTERMATH;
+        match deed {
+            Deed::KillDaemon { host, down }
+            | Deed::Upgrade { host, down }
+            | Deed::DieInCommit { host, down, .. }
+            | Deed::PowerCut { host, down } => self.witness.disturb(*host, until(*down)),
+            Deed::Destroy { host } => self.witness.disturb(*host, Duration::MAX),
+            Deed::RotLedger { host, .. } => self.witness.disturb(*host, until(Duration::from_secs(1))),
+            Deed::Cut { lasts, .. }
+            | Deed::Partition { lasts, .. }
+            | Deed::Apart { lasts }
+            | Deed::Slow { lasts, .. }
+            | Deed::Storm { lasts, .. }
+            | Deed::FullDisk { lasts, .. }
+            | Deed::SlowDisk { lasts, .. }
+            | Deed::Stall { lasts, .. } => self.witness.disturb_all(until(*lasts)),
+            Deed::Leap { .. } => self.witness.disturb_all(until(Duration::ZERO)),
+            Deed::Drift { .. }
+            | Deed::WallClock { .. }
+            | Deed::Accident { .. }
+            | Deed::NoFetch { .. }
+            | Deed::Ambush(_)
+            | Deed::Together(_)
+            | Deed::Order(_) => {}
+        }
+    }
+
     /// A host is gone for good, as long as those that are left can still decide.
     fn destroy(&mut self, host: usize) {
         let dead = self.nodes.iter().filter(|node| node.dead).count();
-        if dead > 0 || self.shape.voters < 5 {
+        if dead > 0 || self.shape.voters < 5 || !self.can_spare(host) {
             return;
         }
         let now = self.now;
         self.nodes[host].power_off(now);
         self.nodes[host].dead = true;
+    }
+
+    /// Whether a majority of the voters is left without this host: where the others are not gone, nor removed,
+    /// since nobody hears a removed node any more. A cluster that has lost its majority is not survived.
+    pub fn can_spare(&self, host: usize) -> bool {
+        let state = self.newest_state();
+        let lives = |raft: &RaftId| {
+            let place = self.place_of(*raft).filter(|place| *place != host && !self.nodes[*place].dead);
+            place
+                .and_then(|place| state.nodes.get(&self.nodes[place].id))
+                .is_some_and(|node| node.is_present())
+        };
+        let statuses = self.nodes.iter().filter_map(|node| Some(node.daemon.as_ref()?.status()));
+        statuses.max_by_key(|status| status.applied).is_none_or(|status| {
+            [&status.membership.voters, &status.membership.outgoing].into_iter().all(|voters| {
+                voters.is_empty() || 2 * voters.iter().filter(|id| lives(id)).count() > voters.len()
+            })
+        })
     }
 
     fn cut(&mut self, links: Vec<(usize, usize)>, lasts: Duration) {

@@ -5,6 +5,7 @@ use crate::daemon::Setting;
 use crate::disk::SimulatedDisk;
 use crate::host::{Catalog, ReleaseOdds};
 use crate::random::Random;
+use crate::traps::Trap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use raft::eraftpb::{ConfState, HardState, Snapshot};
@@ -47,6 +48,9 @@ impl Shape {
         let mut apps = vec![spec("shop", &mut random)];
         if random.chance(500) {
             apps.push(spec("cart", &mut random));
+        }
+        if let Some(trap) = Trap::of(seed) {
+            apps.iter_mut().for_each(|app| trap.bend(app));
         }
         Self {
             hosts: 5,

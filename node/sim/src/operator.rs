@@ -74,6 +74,14 @@ impl World {
             (0..self.nodes.len()).filter(|place| self.nodes[*place].daemon.is_some()).collect();
         let Some(place) = self.operators.random.pick(&up).copied() else { return };
         let now = self.now;
+        let Some(client) = self.operators.clients.get(&number) else { return };
+        if let Order::Remove { host } = client.order
+            && !self.can_spare(host)
+        {
+            // As operations.md says: what is gone is removed before what lives.
+            self.operators.clients.remove(&number);
+            return;
+        }
         let Some(client) = self.operators.clients.get_mut(&number) else { return };
         client.tries += 1;
         if client.tries > TRIES {

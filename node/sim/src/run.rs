@@ -105,7 +105,7 @@ fn live(world: &mut World) {
             break;
         }
     }
-    world.witness.look_back(&world.nodes);
+    world.witness.look_back(world.now, &world.nodes);
 }
 
 fn is_settled(world: &World) -> bool {

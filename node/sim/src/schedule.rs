@@ -6,6 +6,7 @@ use crate::genesis::{Shape, VERSIONS};
 use crate::host::Accident;
 use crate::network::Weather;
 use crate::random::Random;
+use crate::traps::Trap;
 use relupd::ids::AppName;
 use relupd::state::rollout::AbortMode;
 use std::time::Duration;
@@ -51,8 +52,6 @@ pub enum Deed {
     Together(Vec<Deed>),
     /// Nobody reaches anybody.
     Apart { lasts: Duration },
-    /// `kill -9` of the daemon that leads.
-    KillLeader { down: Duration },
     /// The ledger is damaged while its daemon is down.
     RotLedger { host: usize, app: AppName },
     /// The next relupd is installed there: the daemon ends, and when it starts again it is the newer one.
@@ -88,7 +87,6 @@ impl Deed {
             | Self::Cut { .. }
             | Self::Storm { .. }
             | Self::Apart { .. }
-            | Self::KillLeader { .. }
             | Self::Ambush(_)
             | Self::Order(_) => {}
         }
@@ -188,11 +186,9 @@ impl Schedule {
         }
         planned.extend(upgrade(seed, shape, calm_at));
         planned.extend(ambushes(&mut Random::new(seed, "ambushes"), shape, calm_at));
-        let mut traps = Random::new(seed, "traps");
-        if traps.chance(300) {
-            let at = Duration::from_millis(traps.between(4_000, 60_000)).min(calm_at);
-            planned.push(Planned { at, deed: crate::traps::draw(&mut traps, shape) });
-        }
+        // Set before anything is rolled out.
+        let trap = Trap::of(seed).map(|trap| trap.set(shape));
+        planned.extend(trap.map(|deed| Planned { at: Duration::from_secs(4), deed }));
         planned.sort_by_key(|planned| planned.at);
         Self { planned, calm_at }
     }

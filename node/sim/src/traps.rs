@@ -6,8 +6,25 @@ use crate::genesis::Shape;
 use crate::host::Accident;
 use crate::random::Random;
 use crate::schedule::{Deed, Order};
+use relupd::ids::AppName;
+use relupd::spec::{AppSpec, MethodPolicy, Orphan, Permanent};
 use relupd::state::rollout::AbortMode;
 use std::time::Duration;
+
+/// What a trap is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A node that is left alone there goes back, or finds no way back, and says so before it is told anything.
+    LeftAlone(Moment),
+    /// A node whose verdict is: failed, is removed before it is ordered back.
+    FailedIsRemoved,
+    /// A node that cannot be upgraded is removed before the rollout is refused.
+    UnpreparedIsRemoved,
+    /// A node that found no way back is removed while others still go back.
+    StuckIsRemoved,
+    /// What has halted is aborted before it turns round.
+    HaltedIsAborted,
+}
 
 /// Where a node may hold a trial that it takes back when it is left alone.
 const HOLDS_A_TRIAL: [Moment; 8] = [
@@ -21,65 +38,101 @@ const HOLDS_A_TRIAL: [Moment; 8] = [
     Moment::Failed,
 ];
 
-/// One of them.
-pub fn draw(random: &mut Random, shape: &Shape) -> Deed {
-    match random.below(8) {
-        0..=3 => left_alone(random, shape),
-        4 => removed_at_once(random, Moment::Failed),
-        5 => removed_without_a_leader(random),
-        6 => removed_without_a_way_back(random, shape),
-        _ => aborted_when_halted(random, shape),
+/// The trap of some seeds.
+#[derive(Debug)]
+pub struct Trap {
+    kind: Kind,
+    random: Random,
+}
+
+impl Trap {
+    pub fn of(seed: u64) -> Option<Self> {
+        let mut random = Random::new(seed, "traps");
+        if !random.chance(300) {
+            return None;
+        }
+        let kind = match random.below(9) {
+            0..=4 => Kind::LeftAlone(random.pick(&HOLDS_A_TRIAL).copied().expect("there are moments")),
+            5 => Kind::FailedIsRemoved,
+            6 => Kind::UnpreparedIsRemoved,
+            7 => Kind::StuckIsRemoved,
+            _ => Kind::HaltedIsAborted,
+        };
+        Some(Self { kind, random })
+    }
+
+    /// A policy under which there is something to be caught.
+    pub fn bend(&self, app: &mut AppSpec) {
+        match self.kind {
+            Kind::LeftAlone(moment) => {
+                let (after, stagger) = (Duration::from_secs(15), Duration::from_secs(5));
+                app.upgrade.orphan = Orphan::Revert { after, stagger };
+                if matches!(moment, Moment::Ready | Moment::Committing) {
+                    app.upgrade.permanent = Permanent::PerNode;
+                }
+            }
+            Kind::UnpreparedIsRemoved => app.upgrade.method = MethodPolicy::Hot,
+            Kind::FailedIsRemoved | Kind::StuckIsRemoved | Kind::HaltedIsAborted => {}
+        }
+    }
+
+    pub fn set(mut self, shape: &Shape) -> Deed {
+        let apps: Vec<AppName> = shape.apps.iter().map(|app| app.name.clone()).collect();
+        match self.kind {
+            Kind::LeftAlone(moment) => self.left_alone(moment, &apps),
+            Kind::FailedIsRemoved => self.removed(Moment::Failed, 1_500),
+            Kind::UnpreparedIsRemoved => {
+                // Another node's report comes in while the failure is written, so that the first refusal rests
+                // on what is not so any more.
+                let fsync = Duration::from_millis(self.random.between(100, 500));
+                let lasts = Duration::from_secs(self.random.between(10, 60));
+                let slow = (0..shape.hosts).map(|host| Deed::SlowDisk { host, fsync, lasts });
+                let deeds = slow.chain([self.removed(Moment::PrepareFailed, 3_000)]).collect();
+                self.ambush(Moment::Preparing, 2_000, deeds)
+            }
+            Kind::StuckIsRemoved => {
+                let then = self.removed(Moment::RevertFailed, 1_500);
+                self.ambush(Moment::Reverting, 2_000, hit(&apps, &Accident::BookTorn).chain([then]).collect())
+            }
+            Kind::HaltedIsAborted => {
+                let mode = if self.random.chance(500) { AbortMode::Hold } else { AbortMode::Revert };
+                let abort = apps.iter().map(|app| Deed::Order(Order::Abort { app: app.clone(), mode }));
+                self.ambush(Moment::Halted, 500, abort.collect())
+            }
+        }
+    }
+
+    fn ambush(&mut self, moment: Moment, within_us: u64, deeds: Vec<Deed>) -> Deed {
+        let after = Duration::from_micros(self.random.below(within_us));
+        Deed::Ambush(Box::new(Ambush { moment, after, deed: Deed::Together(deeds) }))
+    }
+
+    fn removed(&mut self, moment: Moment, within_us: u64) -> Deed {
+        self.ambush(moment, within_us, vec![Deed::Order(Order::Remove { host: 0 })])
+    }
+
+    /// Nobody hears of anybody, for long enough that orphans go back, or find no way back. Who was just about
+    /// to be told something is told later, and its own word comes first.
+    fn left_alone(&mut self, moment: Moment, apps: &[AppName]) -> Deed {
+        let lasts = Duration::from_secs(self.random.between(20, 90));
+        let mut deeds = vec![Deed::Apart { lasts }];
+        if self.random.chance(600) {
+            deeds.extend(hit(apps, &Accident::BookTorn));
+        }
+        match moment {
+            // An order is begun some milliseconds after it came.
+            Moment::Assigned => self.ambush(moment, 12_000, deeds),
+            Moment::Failed => {
+                let then = self.ambush(moment, 300, deeds);
+                let patched = hit(apps, &Accident::HandPatched).chain([then]).collect();
+                self.ambush(Moment::Baking, 2_000, patched)
+            }
+            _ => self.ambush(moment, 1_000, deeds),
+        }
     }
 }
 
-fn ambush(moment: Moment, after: Duration, deeds: Vec<Deed>) -> Deed {
-    Deed::Ambush(Box::new(Ambush { moment, after, deed: Deed::Together(deeds) }))
-}
-
-fn soon(random: &mut Random, most_us: u64) -> Duration {
-    Duration::from_micros(random.below(most_us))
-}
-
-/// No way back can register what it needs to.
-fn torn(shape: &Shape) -> impl Iterator<Item = Deed> {
-    let names = shape.apps.iter().map(|app| app.name.clone());
-    names.map(|app| Deed::Accident { host: 0, app, accident: Accident::BookTorn })
-}
-
-/// Nobody hears of anybody, for long enough that orphans go back, or find no way back. Who was just about to be
-/// told something is told later, and its own word comes first.
-fn left_alone(random: &mut Random, shape: &Shape) -> Deed {
-    let moment = random.pick(&HOLDS_A_TRIAL).copied().expect("there are moments");
-    let lasts = Duration::from_secs(random.between(20, 90));
-    let mut deeds = vec![Deed::Apart { lasts }];
-    if random.chance(600) {
-        deeds.extend(torn(shape));
-    }
-    // An order is begun some milliseconds after it came; all else is over as soon.
-    let most = if moment == Moment::Assigned { 12_000 } else { 2_000 };
-    ambush(moment, soon(random, most), deeds)
-}
-
-fn removed_at_once(random: &mut Random, moment: Moment) -> Deed {
-    ambush(moment, soon(random, 1_500), vec![Deed::Order(Order::Remove { host: 0 })])
-}
-
-/// The next leader is asked to remove it before it has said anything itself.
-fn removed_without_a_leader(random: &mut Random) -> Deed {
-    let down = Duration::from_secs(random.between(5, 20));
-    let deeds = vec![Deed::KillLeader { down }, Deed::Order(Order::Remove { host: 0 })];
-    ambush(Moment::PrepareFailed, soon(random, 300), deeds)
-}
-
-fn removed_without_a_way_back(random: &mut Random, shape: &Shape) -> Deed {
-    let then = removed_at_once(random, Moment::RevertFailed);
-    let deeds = torn(shape).chain([then]).collect();
-    ambush(Moment::Reverting, soon(random, 2_000), deeds)
-}
-
-fn aborted_when_halted(random: &mut Random, shape: &Shape) -> Deed {
-    let mode = if random.chance(500) { AbortMode::Hold } else { AbortMode::Revert };
-    let names = shape.apps.iter().map(|app| app.name.clone());
-    let deeds = names.map(|app| Deed::Order(Order::Abort { app, mode })).collect();
-    ambush(Moment::Halted, soon(random, 500), deeds)
+/// The same to each app of whichever host the ambush finds.
+fn hit(apps: &[AppName], accident: &Accident) -> impl Iterator<Item = Deed> {
+    apps.iter().map(|app| Deed::Accident { host: 0, app: app.clone(), accident: accident.clone() })
 }

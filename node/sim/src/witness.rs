@@ -22,6 +22,8 @@ pub struct Witness {
     auditor: Auditor,
     state: Arc<ClusterState>,
     applied: u64,
+    /// Until when each host is, or may be, out of somebody's reach.
+    disturbed: Vec<Duration>,
     /// Something happened since the promises were last asked.
     is_stirred: bool,
     pub broken: Option<Violation>,
@@ -30,6 +32,8 @@ pub struct Witness {
 /// The hosts, for the promises.
 struct Sight<'a> {
     nodes: &'a [Node],
+    now: Duration,
+    disturbed: &'a [Duration],
 }
 
 impl Sight<'_> {
@@ -51,14 +55,20 @@ impl Hosts for Sight<'_> {
     fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
         self.host(node, app).is_some_and(Host::is_down_by_us)
     }
+
+    fn may_be_out_of_reach(&self, node: NodeId) -> bool {
+        let Some(place) = self.place(node) else { return true };
+        self.nodes[place].daemon.is_none() || self.disturbed[place] >= self.now
+    }
 }
 
 impl Witness {
-    pub fn new(begin: Arc<ClusterState>) -> Self {
+    pub fn new(begin: Arc<ClusterState>, places: usize) -> Self {
         Self {
             auditor: Auditor::new(DIGEST_EVERY),
             state: begin,
             applied: 1,
+            disturbed: vec![Duration::ZERO; places],
             is_stirred: false,
             broken: None,
         }
@@ -80,6 +90,18 @@ impl Witness {
 
     pub fn say(&mut self, promise: &'static str, detail: String) {
         self.broken.get_or_insert(Violation { promise, detail });
+    }
+
+    /// A fault is upon this host until then.
+    pub fn disturb(&mut self, place: usize, until: Duration) {
+        self.disturbed[place] = self.disturbed[place].max(until);
+    }
+
+    /// A fault that may be upon everybody, e.g. because a leader that stood still has heard of nobody.
+    pub fn disturb_all(&mut self, until: Duration) {
+        for place in 0..self.disturbed.len() {
+            self.disturb(place, until);
+        }
     }
 
     /// Takes in what happened in a replica; says whether it is news.
@@ -108,7 +130,7 @@ impl Witness {
             }
         }
         let state = state.as_ref().unwrap_or(&self.state);
-        let sight = Sight { nodes };
+        let sight = Sight { nodes, now, disturbed: &self.disturbed };
         self.auditor.applied(now, node, *index, Some((entry, outcome)), state, &sight);
         is_news
     }
@@ -141,9 +163,9 @@ impl Witness {
     }
 
     /// After every event.
-    pub fn look(&mut self, nodes: &[Node]) {
+    pub fn look(&mut self, now: Duration, nodes: &[Node]) {
         if std::mem::take(&mut self.is_stirred) {
-            let sight = Sight { nodes };
+            let sight = Sight { nodes, now, disturbed: &self.disturbed };
             self.auditor.after_event(&sight);
         }
         if let Some(violation) = self.auditor.take_violations().into_iter().next() {
@@ -152,7 +174,7 @@ impl Witness {
     }
 
     /// When everything has settled.
-    pub fn look_back(&mut self, nodes: &[Node]) {
+    pub fn look_back(&mut self, now: Duration, nodes: &[Node]) {
         let living: Vec<_> = nodes
             .iter()
             .filter_map(|node| {
@@ -160,8 +182,8 @@ impl Witness {
                 Some((node.id, daemon.status().applied, daemon.state()))
             })
             .collect();
-        let sight = Sight { nodes };
+        let sight = Sight { nodes, now, disturbed: &self.disturbed };
         self.auditor.at_the_end(&living, &sight);
-        self.look(nodes);
+        self.look(now, nodes);
     }
 }

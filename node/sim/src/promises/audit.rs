@@ -114,7 +114,7 @@ impl Auditor {
         self.note(at, state);
         self.found.extend(state.violations());
         if let Some(before) = before {
-            self.spent.note(&before, state);
+            self.spent.note(&before, state, hosts);
             self.found.extend(nothing_forward_is_ordered_after_a_halt(&before, state));
             self.found.extend(a_way_back_is_never_turned_round(&before, state));
             self.found.extend(a_rollout_begins_on_what_its_plan_rests_on(&before, state));

@@ -31,12 +31,13 @@ impl Unordered {
     }
 }
 
-/// Nodes whose turn was taken away because they were silent or did not get on.
+/// Nodes whose turn was taken away because they were silent or did not get on, and those that were at work but
+/// out of reach when their rollout turned round, so that their turn waits for them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spent(BTreeSet<(RolloutId, NodeId)>);
 
 impl Spent {
-    pub(super) fn note(&mut self, before: &ClusterState, after: &ClusterState) {
+    pub(super) fn note(&mut self, before: &ClusterState, after: &ClusterState, hosts: &dyn Hosts) {
         for rollout in after.rollouts.values() {
             let Some(was) = before.rollouts.get(&rollout.id).filter(|was| was.revision != rollout.revision)
             else {
@@ -48,6 +49,11 @@ impl Spent {
                 match (before.and_then(turn_under), turn_under(&now.step)) {
                     (_, Some((_, Turn::Given))) => self.0.remove(&key),
                     (Some((earlier, Turn::Given)), Some((now, _))) if earlier == now => self.0.insert(key),
+                    (_, Some(_))
+                        if before.is_some_and(Step::is_in_flight) && hosts.may_be_out_of_reach(*node) =>
+                    {
+                        self.0.insert(key)
+                    }
                     _ => false,
                 };
             }

@@ -36,6 +36,9 @@ pub trait Hosts {
     fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
         self.truth(node, app).is_some_and(|truth| truth.down_by_us)
     }
+
+    /// Whether a leader may rightly believe just now that it cannot be reached.
+    fn may_be_out_of_reach(&self, node: NodeId) -> bool;
 }
 
 fn broken(promise: &'static str, detail: String) -> Violation {

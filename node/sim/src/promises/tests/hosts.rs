@@ -6,13 +6,14 @@ use super::*;
 #[derive(Default)]
 pub(super) struct Fleet {
     truths: BTreeMap<NodeId, Truth>,
+    pub(super) cut_off: BTreeSet<NodeId>,
 }
 
 impl Fleet {
     /// Three hosts that boot and run these.
     pub(super) fn on(permanent: &str, runs: &str) -> Self {
         let truths = (1..=3).map(|number| (node(number), truth(permanent, runs))).collect();
-        Self { truths }
+        Self { truths, cut_off: BTreeSet::new() }
     }
 
     pub(super) fn change(mut self, number: u64, change: impl FnOnce(&mut Truth)) -> Self {
@@ -24,6 +25,10 @@ impl Fleet {
 impl Hosts for Fleet {
     fn truth(&self, node: NodeId, _app: &AppName) -> Option<Truth> {
         self.truths.get(&node).cloned()
+    }
+
+    fn may_be_out_of_reach(&self, node: NodeId) -> bool {
+        self.cut_off.contains(&node)
     }
 }
 

@@ -83,3 +83,22 @@ fn s2_a_rollout_that_takes_along_who_is_down_against_its_policy_is_found() {
     assert_eq!(begins(AlreadySick::Count, 0), BTreeSet::from(["S2"]));
     assert_eq!(begins(AlreadySick::Count, 1), BTreeSet::new());
 }
+
+/// Seed 4817: it hung in its boot when the rollout turned round, and could not be told.
+#[test]
+fn s2_who_was_at_work_when_it_turned_round_counts_unless_it_is_out_of_reach() {
+    let turn = |turn| Step::Reverting { generation: Generation(5), turn, tried: vec![] };
+    let halted = Arc::new(with_step(state(Phase::Halted { reason: aborted() }, &healthy()), 1, upgrading()));
+    let back = state(Phase::Reverting { reason: aborted() }, &turn(Turn::Asked));
+    let back = with_step(with_step(back, 1, turn(Turn::Asked)), 2, turn(Turn::Given));
+    let mut fleet = down(1);
+    let turns_round = |fleet: &Fleet| {
+        found(&back, fleet, |auditor| {
+            auditor.applied(AT, node(1), 1, None, &halted, fleet);
+            auditor.take_violations();
+        })
+    };
+    assert_eq!(turns_round(&fleet), BTreeSet::from(["S2"]));
+    fleet.cut_off.insert(node(1));
+    assert_eq!(turns_round(&fleet), BTreeSet::new());
+}
