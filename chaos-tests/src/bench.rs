@@ -4,6 +4,8 @@
 
 mod api;
 mod commits;
+mod cuts;
+mod driver;
 mod fake;
 mod idle;
 mod journal;
@@ -18,7 +20,7 @@ use crate::report::Report;
 use std::path::PathBuf;
 
 /// Every figure, in the order in which they are measured.
-pub const FIGURES: [&str; 11] = [
+pub const FIGURES: [&str; 17] = [
     idle::RSS,
     idle::CPU,
     rollouts::OVERHEAD,
@@ -30,6 +32,12 @@ pub const FIGURES: [&str; 11] = [
     kills::DEATH,
     real::OUTAGE,
     real::VM_DEATH,
+    driver::UPGRADE,
+    cuts::REQUESTS,
+    cuts::RATE,
+    cuts::CUT,
+    cuts::LOST,
+    cuts::SUSPEND,
 ];
 
 /// Where to measure what.
@@ -56,6 +64,12 @@ impl Bench {
         }
         if self.wants(&[real::OUTAGE, real::VM_DEATH]) {
             failed.extend(real::measure(self, report).await.err());
+        }
+        if self.wants(&[driver::UPGRADE]) {
+            failed.extend(driver::measure(self, report).await.err());
+        }
+        if self.wants(&FIGURES[12..]) {
+            failed.extend(cuts::measure(self, report).await.err());
         }
         failed
     }

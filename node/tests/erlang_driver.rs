@@ -4,6 +4,8 @@ mod erlang_support;
 
 use erlang_support::{Host, Load, transition, vsn};
 use relupd::driver::{CheckResult, Condition, DriverError, Method, ReleaseDriver, Rung, Running};
+use relupd::service::{Service as _, ServiceState};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_upgrade_keeps_state_and_vm_and_survives_a_restart_once_committed() {
@@ -417,4 +419,20 @@ async fn what_runs_without_its_applications_or_environment_is_not_verified() {
         let text = error.unwrap_err().to_string();
         assert!(text.contains(expected), "{what}: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_that_hangs_is_seen_within_one_limit_and_is_neither_up_nor_down() {
+    let host = Host::with(|settings| settings.patience.observe = Duration::from_secs(1));
+    host.first("0.1.0").await;
+    let ServiceState::Running { pid, .. } = host.service.state("shop").await.unwrap() else { panic!() };
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(10), host.driver.observe()).await;
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    let Running::Unknown { reason } = seen.unwrap().unwrap().running else { panic!() };
+    assert!(reason.contains("did not answer within 1s"), "{reason}");
+    // An answer that is late is nobody's, and the next question has its own.
+    let seen = host.driver.observe().await.unwrap();
+    assert_eq!(seen.condition, Condition::Clean);
 }

@@ -29,8 +29,8 @@ const DEATHS: usize = 20;
 /// The node whose VM dies: the first of the plan.
 const VICTIM: usize = 0;
 
-const OLD: &str = "0.1.0";
-const NEW: &str = "0.2.0";
+pub(super) const OLD: &str = "0.1.0";
+pub(super) const NEW: &str = "0.2.0";
 
 /// A VM takes seconds to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -118,7 +118,7 @@ async fn death(cluster: &Cluster, journal: &mut Journal) -> anyhow::Result<f64> 
     Ok(ms)
 }
 
-async fn apply(cluster: &Cluster, bake: Duration) -> anyhow::Result<()> {
+pub(super) async fn apply(cluster: &Cluster, bake: Duration) -> anyhow::Result<()> {
     let spec = SpecConfig { bake, ..SpecConfig::default() };
     cluster.ctl(0).run(&["app", "apply", text(&cluster.write_spec(&spec)?)?]).await?;
     Ok(())
@@ -130,7 +130,7 @@ async fn roll(cluster: &Cluster, version: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn healthy_on(cluster: &Cluster, version: &str) -> anyhow::Result<()> {
+pub(super) async fn healthy_on(cluster: &Cluster, version: &str) -> anyhow::Result<()> {
     wait::until(&format!("every node is healthy on {version}"), PATIENCE, async || {
         let status = cluster.ctl(0).status().await?;
         for member in cluster.members() {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Clusters of an earlier run; the sample app stays, since building it takes long.
-const CLUSTERS: [&str; 3] = ["idle", "fake", "real"];
+const CLUSTERS: [&str; 5] = ["idle", "fake", "real", "driver", "cuts"];
 
 #[derive(Debug, Parser)]
 #[command(name = "chaos-bench", about = "Measures relupd on this machine against its bounds")]

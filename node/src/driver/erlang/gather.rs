@@ -53,9 +53,11 @@ impl ErlangDriver {
 
     async fn process(&self, disk: &Disk) -> Result<Process, DriverError> {
         if self.link.boot_nonce().is_some() {
-            return Ok(match self.view(disk).await {
-                Ok(view) => Process::Answers(Box::new(view)),
-                Err(error) => Process::Silent { reason: error.to_string() },
+            let patience = self.settings.patience.observe;
+            return Ok(match tokio::time::timeout(patience, self.view(disk)).await {
+                Ok(Ok(view)) => Process::Answers(Box::new(view)),
+                Ok(Err(error)) => Process::Silent { reason: error.to_string() },
+                Err(_) => Process::Silent { reason: LinkError::TimedOut(patience).to_string() },
             });
         }
         Ok(match self.service.state(self.instance()).await? {

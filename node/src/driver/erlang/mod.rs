@@ -88,6 +88,9 @@ pub struct Patience {
     pub way_back: Duration,
     /// For a supervised process to answer a system message.
     pub answer: Duration,
+    /// For all that one observation asks the VM: a VM that hangs is seen after so long, however much there
+    /// is to ask. While it installs, the release handler answers nobody.
+    pub observe: Duration,
 }
 
 impl Default for Patience {
@@ -99,6 +102,7 @@ impl Default for Patience {
             drain: Duration::from_secs(1),
             way_back: Duration::from_secs(30),
             answer: Duration::from_secs(5),
+            observe: Duration::from_secs(20),
         }
     }
 }
