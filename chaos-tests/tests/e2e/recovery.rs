@@ -5,6 +5,8 @@ use chaos_tests::cluster::APP;
 use chaos_tests::ctl::Ctl;
 use chaos_tests::wait;
 use chaos_tests::witness::Testimony;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,4 +102,45 @@ async fn of_two_nodes_the_one_that_did_not_vote_goes_on() {
         .run(&["operator", "add", "eve", "--role", "viewer", "--out", &out.to_string_lossy()])
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_backup_the_cluster_begins_again_on_a_fresh_host() {
+    let mut play = Play::formed(2).await;
+    let ctl = play.ctl();
+    let archive = play.samples.archive("0.1.0");
+    let archive = archive.to_string_lossy();
+    ctl.run(&["release", "push", &archive]).await.unwrap();
+    let cluster = ctl.status().await.unwrap().cluster.cluster_id;
+    let file = play.path().join("backup");
+    let backup = file.to_string_lossy();
+    ctl.run(&["cluster", "backup", &backup]).await.unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_says(&ctl.refused(&["cluster", "backup", &backup]).await.unwrap(), &["cannot make"]);
+    let said = ctl.refused(&["cluster", "restore", &backup]).await.unwrap();
+    assert_says(&said, &["already belongs to cluster"]);
+
+    for index in [0, 1] {
+        play.cluster.kill_daemon(index).unwrap();
+        fs::remove_dir_all(play.cluster.members()[index].state_dir()).unwrap();
+        play.cluster.start_daemon(index).await.unwrap();
+    }
+    let half = play.path().join("half");
+    let whole = fs::read(&file).unwrap();
+    fs::write(&half, &whole[..whole.len() / 2]).unwrap();
+    let said = ctl.refused(&["cluster", "restore", &half.to_string_lossy()]).await.unwrap();
+    assert_says(&said, &["no backup", "relupctl cluster backup"]);
+    let said = play.cluster.ctl(1).refused(&["cluster", "restore", &backup]).await.unwrap();
+    assert_says(&said, &["node \"n1\"", "node.name"]);
+
+    ctl.run(&["cluster", "restore", &backup]).await.unwrap();
+    leads(&ctl).await;
+    let status = ctl.status().await.unwrap();
+    assert_eq!(status.cluster.cluster_id, cluster);
+    let nodes: Vec<_> = status.cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(nodes, ["n1"]);
+    // The record of the release is there; its files come with the archive.
+    ctl.run(&["release", "push", &archive]).await.unwrap();
+    let token = ctl.token().await.unwrap();
+    play.cluster.ctl(1).run(&["cluster", "join", &token]).await.unwrap();
 }

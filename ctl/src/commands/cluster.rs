@@ -7,11 +7,18 @@ use crate::exit::Exit;
 use crate::human;
 use crate::output::fields;
 use crate::session::{Session, answer, present};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use relupd_proto::api::v1;
+use serde::Serialize;
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Room for a backup: the state of a thousand nodes is 2 MB.
+const MAX_BACKUP: usize = 64 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -39,6 +46,16 @@ pub(crate) enum Command {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Write this node and the cluster's state to a file. Keep it secret: it opens the CA's key
+    Backup {
+        /// Where to; must not exist yet
+        file: PathBuf,
+    },
+    /// After every host is lost: begin the cluster again, on a fresh host of the same name
+    Restore {
+        /// What `relupctl cluster backup` has written
+        file: PathBuf,
+    },
     /// After an upgrade of relupd on every host: use what is new in it; older daemons cannot come back then
     RaiseFormat {
         /// Do not ask
@@ -62,6 +79,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<E
         Command::Join { token } => join(session, token).await?,
         Command::Status => status(session).await?,
         Command::Recover { lost, yes } => recover(session, lost, yes).await?,
+        Command::Backup { file } => backup(session, &file).await?,
+        Command::Restore { file } => restore(session, &file).await?,
         Command::RaiseFormat { yes } => raise_format(session, yes).await?,
         Command::Remove { node, yes } => remove(session, node, yes).await?,
     }
@@ -121,6 +140,48 @@ async fn recover(session: &Session, lost: Vec<String>, yes: bool) -> anyhow::Res
     session.format.print(&recovered, |recovered| match recovered.removed.as_slice() {
         [] => "this node goes on as the only voter".to_owned(),
         removed => format!("this node goes on as the only voter; removed: {}", removed.join(", ")),
+    })?;
+    session.format.hint("its daemon starts again for that: look with `relupctl cluster status`");
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    file: &'a Path,
+    bytes: usize,
+}
+
+async fn backup(session: &Session, path: &Path) -> anyhow::Result<()> {
+    // First, so that a path that cannot be written is told before a secret is asked for.
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.with_context(|| format!("cannot make {}", path.display()))?;
+    let written = async {
+        let mut client = session.cluster().max_decoding_message_size(MAX_BACKUP);
+        let answered = answer(client.backup_cluster(v1::BackupClusterRequest {}).await)?;
+        file.write_all(&answered.backup)?;
+        file.sync_all()?;
+        anyhow::Ok(answered.backup.len())
+    };
+    match written.await {
+        Ok(bytes) => {
+            let written = Written { file: path, bytes };
+            session.format.print(&written, |written| {
+                format!("{} bytes in {}; keep them secret", written.bytes, written.file.display())
+            })
+        }
+        Err(error) => {
+            // Half a backup is none.
+            std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            Err(error)
+        }
+    }
+}
+
+async fn restore(session: &Session, path: &Path) -> anyhow::Result<()> {
+    let backup = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let restored = answer(session.cluster().restore_cluster(v1::RestoreClusterRequest { backup }).await)?;
+    session.format.print(&restored, |restored| {
+        format!("cluster {} begins again with this node alone", restored.cluster_id)
     })?;
     session.format.hint("its daemon starts again for that: look with `relupctl cluster status`");
     Ok(())

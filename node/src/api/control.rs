@@ -60,6 +60,13 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// again for it; when this returns, it will.
     async fn recover(&self, actor: Actor, lost: &BTreeSet<NodeId>) -> Result<(), ControlError>;
 
+    /// This node and the state as it is applied here, as one file. A secret.
+    async fn backup(&self) -> Result<Bytes, ControlError>;
+
+    /// Makes this host, which is in no cluster, the node of a backup, and the only one of its cluster. The daemon
+    /// starts again for it; when this returns, it will.
+    async fn restore(&self, actor: Actor, backup: &[u8]) -> Result<ClusterId, ControlError>;
+
     /// Makes a join token; it is committed when this returns.
     async fn create_token(&self, actor: Actor, ttl: Duration) -> Result<NewToken, ControlError>;
 

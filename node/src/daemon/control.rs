@@ -1,6 +1,7 @@
 //! The daemon as the API sees it: outside a cluster until `init` or `join`, a member from then on.
 
 use super::authority::Authority;
+use super::backup::Backup;
 use super::member::{Member, StartError};
 use super::outside::Outside;
 use super::recovery::{self, Situation, Wish};
@@ -166,6 +167,28 @@ impl ControlPlane for Control {
         tracing::warn!(?lost, "this node is to go on alone; the daemon starts again for it");
         self.outside.again.cancel();
         Ok(())
+    }
+
+    async fn backup(&self) -> Result<Bytes, ControlError> {
+        let member = self.member()?;
+        let state = member.cluster.state();
+        let me = state.present(self.me())?;
+        recovery::check_key(&state, me.id, &BTreeSet::new())?;
+        let identity = self.outside.directory.text().map_err(|error| internal("read the identity", error))?;
+        Ok(Backup::of(me.raft_id, identity, &state, wall()).to_bytes().into())
+    }
+
+    async fn restore(&self, actor: Actor, backup: &[u8]) -> Result<ClusterId, ControlError> {
+        let _one = self.entering.lock().await;
+        self.refuse_member()?;
+        let directory = &self.outside.directory;
+        let from = Backup::read(backup, &self.outside.settings.node_name, directory)
+            .map_err(|error| ControlError::Invalid(chain(&error)))?;
+        recovery::check_key(&from.state, from.identity.node, &BTreeSet::new())?;
+        self.outside.restore(&from, actor).map_err(|error| internal("restore the backup", error))?;
+        tracing::warn!(cluster = %from.identity.cluster, "restored from a backup; the daemon starts again");
+        self.outside.again.cancel();
+        Ok(from.identity.cluster)
     }
 
     async fn create_token(&self, actor: Actor, ttl: Duration) -> Result<NewToken, ControlError> {

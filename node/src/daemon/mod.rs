@@ -5,6 +5,7 @@ mod admission;
 mod agent_context;
 mod announce;
 mod authority;
+mod backup;
 pub mod cluster;
 pub mod contact;
 mod control;

@@ -1,15 +1,19 @@
 //! A host that is in no cluster yet, and its two ways in.
 
 use super::authority::{IssueError, issued};
+use super::backup::Restorable;
 use super::member::{Member, StartError};
+use super::recovery::{self, RecoverError, Wish};
 use crate::clock::wall;
 use crate::config::Settings;
-use crate::consensus::{Owner, Storage};
+use crate::consensus::{Owner, Storage, StorageError};
 use crate::format::Format;
 use crate::identity::{
-    Candidate, CertificateAuthority, IdentityDirectory, JoinToken, NodeIdentity, Serial, Stored, pem, random,
+    Candidate, CertificateAuthority, DirectoryError, IdentityDirectory, JoinToken, NodeIdentity, Serial,
+    Stored, pem, random,
 };
 use crate::ids::{ClusterId, Digest, NodeId, RaftId};
+use crate::state::command::Actor;
 use crate::state::node::{Membership, NodeRecord};
 use crate::state::{ClusterState, Genesis};
 use crate::telemetry::Metrics;
@@ -39,6 +43,19 @@ pub(crate) struct Outside {
     pub(crate) again: CancellationToken,
     /// Figures of the whole daemon.
     pub(crate) metrics: Metrics,
+}
+
+/// A backup could not be made this host's state.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    #[error(transparent)]
+    Start(#[from] Box<StartError>),
+    #[error("cannot write the state file")]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Wish(#[from] RecoverError),
+    #[error(transparent)]
+    Identity(#[from] DirectoryError),
 }
 
 impl Outside {
@@ -111,6 +128,20 @@ impl Outside {
             Err(_) => tracing::warn!("joined, but the cluster's state has not arrived yet"),
         }
         Ok(member)
+    }
+
+    /// Takes a backup for this host's own state. The daemon has to start again to go on as that member, the only
+    /// one: all others are lost.
+    pub(crate) fn restore(&self, from: &Restorable, actor: Actor) -> Result<(), RestoreError> {
+        let path = state_file(&self.settings);
+        let (cluster, node) = (from.identity.cluster, from.identity.node);
+        self.abandon_attempt().map_err(Box::new)?;
+        // Of a restoration that was cut off before the identity was stored.
+        Storage::abandon(&path, node)?;
+        drop(Storage::bootstrap(&path, Owner { cluster, node, raft: from.raft }, from.state.encode())?);
+        let lost = from.state.present_nodes().map(|other| other.id).filter(|other| *other != node).collect();
+        recovery::ask(&self.settings.state_dir, &Wish { lost, actor })?;
+        Ok(self.directory.take_over(&from.identity)?)
     }
 
     /// Goes on as the member that it was before a restart.

@@ -55,31 +55,39 @@ pub(crate) fn check(situation: &Situation<'_>) -> Result<(), ControlError> {
     if lost.contains(&me) {
         return refuse("this node cannot be lost: it is the one that goes on".to_owned());
     }
-    let named = |nodes: &mut dyn Iterator<Item = &NodeRecord>| {
-        nodes.map(|node| node.name.clone()).collect::<Vec<_>>().join(", ")
-    };
-    let alive = named(&mut state.present_nodes().filter(|node| lost.contains(&node.id) && answers(&node.id)));
+    let alive = named(state.present_nodes().filter(|node| lost.contains(&node.id) && answers(&node.id)));
     if !alive.is_empty() {
         return refuse(format!("{alive} answers: what is lost must never come back, so end it there first"));
     }
-    let forgotten = named(&mut state.present_nodes().filter(|node| {
+    let forgotten = named(state.present_nodes().filter(|node| {
         node.id != me && voters.contains(&node.raft_id) && !lost.contains(&node.id) && !answers(&node.id)
     }));
     if !forgotten.is_empty() {
         let remedy = "bring it back, or say `--lost` if it never comes back";
         return refuse(format!("{forgotten} votes and does not answer: {remedy}"));
     }
-    if !state.authority.sealed_keys.contains_key(&me) {
-        let holders =
-            named(&mut state.present_nodes().filter(|node| {
-                state.authority.sealed_keys.contains_key(&node.id) && !lost.contains(&node.id)
-            }));
-        let where_to = if holders.is_empty() { "there is no other".to_owned() } else { holders };
-        return refuse(format!(
-            "this node does not hold the CA's key, which a cluster needs; who does: {where_to}"
-        ));
+    check_key(state, me, lost)
+}
+
+/// Whether this node holds the CA's key: without it a cluster signs nothing any more.
+pub(crate) fn check_key(
+    state: &ClusterState,
+    me: NodeId,
+    lost: &BTreeSet<NodeId>,
+) -> Result<(), ControlError> {
+    let holds = |node: &NodeId| state.authority.sealed_keys.contains_key(node);
+    if holds(&me) {
+        return Ok(());
     }
-    Ok(())
+    let others = named(state.present_nodes().filter(|node| holds(&node.id) && !lost.contains(&node.id)));
+    let others = if others.is_empty() { "no other node does".to_owned() } else { format!("use {others}") };
+    Err(ControlError::Invalid(format!(
+        "this node does not hold the CA's key, without which no cluster lasts: {others}"
+    )))
+}
+
+fn named<'a>(nodes: impl Iterator<Item = &'a NodeRecord>) -> String {
+    nodes.map(|node| node.name.clone()).collect::<Vec<_>>().join(", ")
 }
 
 /// A recovery that was asked for cannot be carried out. Nothing is changed, and it is tried again at the next start.

@@ -168,6 +168,39 @@ impl IdentityDirectory {
         self.parse(content)
     }
 
+    /// The file's own text, for a backup. It has secrets.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn text(&self) -> Result<String, DirectoryError> {
+        let file = self.file();
+        fs::read_to_string(&file).map_err(io_error("read", &file))
+    }
+
+    /// Such a text, as the member that it is of. Nothing is kept.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse_member(&self, text: &str) -> Result<NodeIdentity, DirectoryError> {
+        let content =
+            serde_json::from_str(text).map_err(|_| self.damaged("it is not the JSON that relupd writes"))?;
+        match self.parse(content)? {
+            Stored::Member(identity) => Ok(identity),
+            Stored::Empty | Stored::Candidate(_) => Err(self.damaged("it is of a host that is no node yet")),
+        }
+    }
+
+    /// Takes a backup's identity for this host's, which was in no cluster.
+    ///
+    /// # Errors
+    /// When a member is there, or the file system refuses.
+    pub fn take_over(&self, identity: &NodeIdentity) -> Result<(), DirectoryError> {
+        if let Stored::Member(_) = self.load(&identity.name)? {
+            return Err(self.damaged("a backup must not replace a member"));
+        }
+        self.write(&Content::of(&identity.clone().into_candidate(), Some(identity)))
+    }
+
     /// Keeps a candidate. Refuses to overwrite a member: leaving a cluster is another matter.
     ///
     /// # Errors

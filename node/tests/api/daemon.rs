@@ -145,6 +145,14 @@ impl ControlPlane for FakeDaemon {
         Ok(())
     }
 
+    async fn backup(&self) -> Result<Bytes, ControlError> {
+        Ok(Bytes::from_static(b"a secret"))
+    }
+
+    async fn restore(&self, _actor: Actor, _backup: &[u8]) -> Result<ClusterId, ControlError> {
+        Err(ControlError::Invalid("this is no backup".to_owned()))
+    }
+
     async fn create_token(&self, _: Actor, ttl: Duration) -> Result<NewToken, ControlError> {
         let expires_at = Timestamp::UNIX_EPOCH + jiff::SignedDuration::try_from(ttl).unwrap();
         Ok(NewToken { text: "good".to_owned(), expires_at })

@@ -119,6 +119,28 @@ impl v1::cluster_service_server::ClusterService for Cluster {
         Ok(Response::new(v1::RecoverClusterResponse { removed }))
     }
 
+    async fn backup_cluster(
+        &self,
+        request: Request<v1::BackupClusterRequest>,
+    ) -> Result<Response<v1::BackupClusterResponse>, Status> {
+        // It opens the CA's key: not for operators from afar, whatever their role.
+        self.0.admit_local(&request)?;
+        let backup = self.0.control().backup().await.map_err(|error| self.0.status(&error))?;
+        Ok(Response::new(v1::BackupClusterResponse { backup: backup.to_vec() }))
+    }
+
+    async fn restore_cluster(
+        &self,
+        request: Request<v1::RestoreClusterRequest>,
+    ) -> Result<Response<v1::RestoreClusterResponse>, Status> {
+        let actor = self.0.admit_local(&request)?;
+        self.refuse_member()?;
+        let control = self.0.control();
+        let backup = request.into_inner().backup;
+        let cluster = control.restore(actor, &backup).await.map_err(|error| self.0.status(&error))?;
+        Ok(Response::new(v1::RestoreClusterResponse { cluster_id: cluster.to_string() }))
+    }
+
     async fn raise_format(
         &self,
         request: Request<v1::RaiseFormatRequest>,

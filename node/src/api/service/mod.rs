@@ -26,10 +26,14 @@ use v1::rollout_service_server::RolloutServiceServer;
 /// Room for the manifest of a large release: 50,000 files of about 300 bytes each.
 const MAX_MANIFEST_MESSAGE: usize = 16 << 20;
 
+/// Room for a backup: the state of a thousand nodes is 2 MB.
+const MAX_BACKUP_MESSAGE: usize = 64 << 20;
+
 /// All services.
 pub(crate) fn routes(context: &Context) -> Routes {
     let releases = ReleaseServiceServer::new(release::Releases::new(context.clone()));
-    Routes::new(ClusterServiceServer::new(cluster::Cluster(context.clone())))
+    let clusters = ClusterServiceServer::new(cluster::Cluster(context.clone()));
+    Routes::new(clusters.max_decoding_message_size(MAX_BACKUP_MESSAGE))
         .add_service(NodeServiceServer::new(node::Nodes(context.clone())))
         .add_service(OperatorServiceServer::new(operator::Operators(context.clone())))
         .add_service(releases.max_decoding_message_size(MAX_MANIFEST_MESSAGE))
