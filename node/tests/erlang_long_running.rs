@@ -66,6 +66,25 @@ async fn what_an_installation_does_to_processes_is_measured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_migration_is_seen_in_time_and_in_the_queue_of_its_process() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    host.get("/drowsy/300").unwrap();
+    let clients = [(); 3].map(|()| erlang_support::Load::start(host.port));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    host.driver.install(&up).await.unwrap();
+    let measured = host.driver.verify(&up).await.unwrap().expect("it was measured");
+    for client in clients {
+        assert_eq!(client.stop().1, Vec::<String>::new());
+    }
+    let slow = Duration::from_millis(300);
+    assert!(measured.longest_code_change >= slow && measured.longest_suspend >= slow, "{measured:?}");
+    // Each client waits for its own request; what the release handler asks next may stand behind them.
+    assert!((3..=5).contains(&measured.longest_queue), "{measured:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_was_passed_over_is_named_and_nothing_is_verified() {
     let host = Host::with(|settings| settings.patience.code_change = Duration::from_millis(500));
     host.first("0.1.0").await;

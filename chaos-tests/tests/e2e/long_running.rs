@@ -87,7 +87,6 @@ async fn refused(upgrade: &'static str, page: &str) -> String {
     let ended = play.ctl().roll(APP, "0.2.0").await.unwrap();
     assert_eq!(ended.summary.phase, "reverted", "{}", ended.summary.reason);
     play.all_settled_on("0.1.0").await.unwrap();
-    // Whoever plans it again sees what the node said the last time; the release has to be let go first.
     let shown = play.ctl().rollout(&ended.summary.id).await.unwrap();
     assert!(shown.nodes[0].checks.iter().any(|check| check.name == "P3"), "{shown:?}");
     ended.summary.reason
@@ -110,6 +109,35 @@ async fn who_lingers_in_old_code_is_killed_where_the_policy_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_suspended_a_process_for_too_long_is_taken_back() {
+    let reason = refused("max_suspend = \"50ms\"", "/drowsy/200").await;
+    assert_says(&reason, &["verification failed", "suspended for 2", "max_suspend is 50ms"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_say_how_long_processes_were_suspended_is_not_committed_under_max_suspend() {
     assert_says(&refused("max_suspend = \"1s\"", "/trace").await, &["max_suspend is 1s", "not be measured"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_preflight_found_is_shown_with_the_next_plan_of_the_same_way() {
+    let upgrade = "method = \"hot\"";
+    let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &SpecConfig { upgrade, ..quick() }).await;
+    let (ctl, (_, app)) = (play.ctl(), play.cluster.apps().remove(0));
+    let plan = ctl.plan(APP, "0.2.0").await.unwrap();
+    assert!(plan.steps[0].checks.is_empty(), "nobody was asked yet: {plan:?}");
+    for page in ["/linger", "/reload"] {
+        http::get(app, page).await.unwrap();
+    }
+    let ended = ctl.roll(APP, "0.2.0").await.unwrap();
+    assert_eq!(ended.summary.phase, "refused", "{}", ended.summary.reason);
+    let said = ctl.run(&["plan", APP, "0.2.0"]).await.unwrap().stdout;
+    assert_says(
+        &said,
+        &["when the nodes were last prepared", "P12 no process runs old code: not hot", "shop_lingering"],
+    );
+    let plan = ctl.plan(APP, "0.2.0").await.unwrap();
+    let found = plan.steps[0].checks.iter().find(|check| check.name.starts_with("P12")).unwrap();
+    assert_eq!(found.result, "not_hot");
+    assert_says(&found.reason, &["shop_lingering", "shop_routes"]);
 }

@@ -33,6 +33,10 @@ respond(<<"/linger">>) ->
 respond(<<"/slow/", Ms/binary>>) ->
     timer:sleep(binary_to_integer(Ms)),
     {200, json(#{version => ?VERSION})};
+%% From now on a migration takes so long.
+respond(<<"/drowsy/", Ms/binary>>) ->
+    ok = shop_witness:drowse(binary_to_integer(Ms)),
+    {200, json(#{drowsy => true})};
 %% The counter answers nobody for so long.
 respond(<<"/stall/", Ms/binary>>) ->
     spawn(fun() -> sys:replace_state(shop_counter, fun(State) -> timer:sleep(binary_to_integer(Ms)), State end) end),

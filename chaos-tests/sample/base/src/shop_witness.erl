@@ -2,7 +2,7 @@
 %% without asking the tool that did it. Kept in persistent terms: they survive every change of code
 %% and are erased by every start of the VM, `init:restart/0` included.
 -module(shop_witness).
--export([begin_life/0, code_changed/1, testimony/0, code/0]).
+-export([begin_life/0, code_changed/1, drowse/1, testimony/0, code/0]).
 
 -define(KEY, ?MODULE).
 -define(UP, 1).
@@ -20,8 +20,12 @@ begin_life() ->
             ok
     end.
 
-code_changed(up) -> counters:add(code_changes(), ?UP, 1);
-code_changed(down) -> counters:add(code_changes(), ?DOWN, 1).
+%% A test may have asked for a migration that takes its time.
+code_changed(Direction) ->
+    timer:sleep(persistent_term:get({?MODULE, drowsy}, 0)),
+    counters:add(code_changes(), case Direction of up -> ?UP; down -> ?DOWN end, 1).
+
+drowse(Ms) -> persistent_term:put({?MODULE, drowsy}, Ms).
 
 testimony() ->
     #{boot := Boot, started_ms := Started, code_changes := Changes} = persistent_term:get(?KEY),
