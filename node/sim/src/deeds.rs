@@ -59,6 +59,11 @@ impl World {
                 self.nodes[host].drawer.fsync = fsync;
                 self.after(lasts, Event::Relief(Relief::FastDisk(host)));
             }
+            Deed::SlowDisks { fsync, lasts } => {
+                for host in 0..self.nodes.len() {
+                    self.carry_out(Deed::SlowDisk { host, fsync, lasts });
+                }
+            }
             Deed::Stall { host, lasts } => {
                 let node = &mut self.nodes[host];
                 node.busy_until = node.busy_until.max(now + lasts);
@@ -130,6 +135,7 @@ impl World {
             | Deed::NoFetch { .. }
             | Deed::Ambush(_)
             | Deed::Together(_)
+            | Deed::SlowDisks { .. }
             | Deed::Order(_) => {}
         }
     }

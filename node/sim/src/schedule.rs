@@ -34,6 +34,8 @@ pub enum Deed {
     FullDisk { host: usize, lasts: Duration },
     /// Writing takes longer.
     SlowDisk { host: usize, fsync: Duration, lasts: Duration },
+    /// The same for everybody.
+    SlowDisks { fsync: Duration, lasts: Duration },
     /// The daemon is not scheduled.
     Stall { host: usize, lasts: Duration },
     /// The monotonic clock leaps ahead.
@@ -87,6 +89,7 @@ impl Deed {
             | Self::Cut { .. }
             | Self::Storm { .. }
             | Self::Apart { .. }
+            | Self::SlowDisks { .. }
             | Self::Ambush(_)
             | Self::Order(_) => {}
         }

@@ -67,9 +67,8 @@ impl Trap {
             Kind::LeftAlone(moment) => {
                 let (after, stagger) = (Duration::from_secs(15), Duration::from_secs(5));
                 app.upgrade.orphan = Orphan::Revert { after, stagger };
-                if matches!(moment, Moment::Ready | Moment::Committing) {
-                    app.upgrade.permanent = Permanent::PerNode;
-                }
+                app.upgrade.permanent =
+                    if moment == Moment::Committing { Permanent::PerNode } else { Permanent::AtEnd };
             }
             Kind::UnpreparedIsRemoved => app.upgrade.method = MethodPolicy::Hot,
             Kind::FailedIsRemoved | Kind::StuckIsRemoved | Kind::HaltedIsAborted => {}
@@ -84,10 +83,8 @@ impl Trap {
             Kind::UnpreparedIsRemoved => {
                 // Another node's report comes in while the failure is written, so that the first refusal rests
                 // on what is not so any more.
-                let fsync = Duration::from_millis(self.random.between(100, 500));
                 let lasts = Duration::from_secs(self.random.between(10, 60));
-                let slow = (0..shape.hosts).map(|host| Deed::SlowDisk { host, fsync, lasts });
-                let deeds = slow.chain([self.removed(Moment::PrepareFailed, 3_000)]).collect();
+                let deeds = vec![self.slow_disks(lasts), self.removed(Moment::PrepareFailed, 3_000)];
                 self.ambush(Moment::Preparing, 2_000, deeds)
             }
             Kind::StuckIsRemoved => {
@@ -111,17 +108,27 @@ impl Trap {
         self.ambush(moment, within_us, vec![Deed::Order(Order::Remove { host: 0 })])
     }
 
+    fn slow_disks(&mut self, lasts: Duration) -> Deed {
+        Deed::SlowDisks { fsync: Duration::from_millis(self.random.between(100, 500)), lasts }
+    }
+
     /// Nobody hears of anybody, for long enough that orphans go back, or find no way back. Who was just about
     /// to be told something is told later, and its own word comes first.
     fn left_alone(&mut self, moment: Moment, apps: &[AppName]) -> Deed {
-        let lasts = Duration::from_secs(self.random.between(20, 90));
+        let lasts = Duration::from_secs(self.random.between(36, 90));
         let mut deeds = vec![Deed::Apart { lasts }];
+        if self.random.chance(500) {
+            // What the next leader decides takes longer than what is said meanwhile.
+            deeds.push(self.slow_disks(lasts + Duration::from_secs(10)));
+        }
         if self.random.chance(600) {
             deeds.extend(hit(apps, &Accident::BookTorn));
         }
         match moment {
             // An order is begun some milliseconds after it came.
             Moment::Assigned => self.ambush(moment, 12_000, deeds),
+            // Its order to commit is on its way.
+            Moment::Committing => self.ambush(Moment::Ready, 1_000, deeds),
             Moment::Failed => {
                 let then = self.ambush(moment, 300, deeds);
                 let patched = hit(apps, &Accident::HandPatched).chain([then]).collect();

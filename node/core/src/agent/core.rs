@@ -201,8 +201,8 @@ impl Core {
         };
         let action = decide(&input);
         let kind = Kind::of(&action);
-        // What has to wait leaves time to tell what was seen: an app that does not come up is not told of
-        // by its being started again and again.
+        // What has to wait leaves time to tell what was seen: that an app does not come up, or that it cannot be
+        // told what runs. Nothing waits for the telling: who is alone would look and start no more.
         let waits = kind != Kind::Cluster && self.backoff.blocked(kind, snapshot.now).is_some();
         Some(if waits { tell(&input).unwrap_or(action) } else { action })
     }

@@ -89,4 +89,5 @@ pub const STEP_CHANGES: &[&str] = &[
     "failed -> reverted",
     "failed -> revert failed",
     "committing -> reverted",
+    "committing -> revert failed",
 ];

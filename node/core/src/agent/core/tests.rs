@@ -7,7 +7,7 @@ use crate::agent::decide::Authority;
 use crate::agent::decide::tests::case::{Case, GENERATION, name, seen};
 use crate::agent::outcome::Ended;
 use crate::agent::samples::{node, spec};
-use crate::driver::{Condition, DriverError};
+use crate::driver::{Condition, DriverError, Running};
 use crate::ids::ClusterId;
 use crate::spec::Orphan;
 use crate::state::app::Order;
@@ -171,6 +171,30 @@ fn an_app_that_does_not_come_up_is_told_of_between_its_starts() {
     assert!(matches!(told, Action::Announce { observation, .. } if observation == down));
     script.later(1);
     script.expect("start");
+}
+
+/// Seed 193: it could not be told what ran on an orphan. That was to be told before it looked again, and nobody
+/// was there to tell, so it did not go back for minutes.
+#[test]
+fn an_orphan_that_cannot_tell_what_runs_looks_again_though_it_can_tell_nobody() {
+    let mut case = Case::ordered(Order::Upgrade).verified();
+    case.rollout.spec.upgrade.orphan =
+        Orphan::Revert { after: Duration::from_secs(60), stagger: Duration::ZERO };
+    case.contact_age = Duration::from_secs(60);
+    let mut script = Script::new(case);
+    let mute = || "modules of no registered release".to_owned();
+    let blind = Observation {
+        running: Running::Unknown { reason: mute() },
+        condition: Condition::TornPointers { detail: "RELEASES cannot be read".to_owned() },
+        ..seen(None, Some("0.1.0"))
+    };
+    for _ in 0..4 {
+        script.looks(&blind);
+        script.says_in_vain("announce");
+        script.later(10);
+    }
+    script.looks(&blind);
+    script.expect("roll back by restart");
 }
 
 #[test]

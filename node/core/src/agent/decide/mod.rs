@@ -191,15 +191,11 @@ pub fn decide(input: &Input<'_>) -> Action {
     let action =
         ordered.as_ref().and_then(|order| orphan::decide(input, order).or_else(|| order.decide(input)));
     let action = action.unwrap_or_else(|| idle::decide(input, ordered.as_ref()));
-    match (&action, input.observation) {
-        (Action::Wait { .. }, _) => {
-            let due = ordered.and_then(|order| orphan::due(input, &order));
-            idle::announce(input).unwrap_or_else(|| no_later(action, due))
-        }
-        // That it cannot be told what runs is worth telling, too.
-        (Action::Observe, Some(seen)) => idle::tell(input, seen).unwrap_or(action),
-        _ => action,
+    if !matches!(action, Action::Wait { .. }) {
+        return action;
     }
+    let due = ordered.and_then(|order| orphan::due(input, &order));
+    idle::announce(input).unwrap_or_else(|| no_later(action, due))
 }
 
 /// Tells what was seen, where the cluster believes something else: for when there is time.
