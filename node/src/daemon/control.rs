@@ -161,7 +161,7 @@ impl ControlPlane for Control {
             answers: &answers,
             lost,
         })?;
-        let wish = Wish { lost: lost.clone(), actor };
+        let wish = Wish { cluster: member.cluster.state().cluster, lost: lost.clone(), actor };
         recovery::ask(&self.outside.settings.state_dir, &wish)
             .map_err(|error| internal("keep what was asked for", error))?;
         tracing::warn!(?lost, "this node is to go on alone; the daemon starts again for it");

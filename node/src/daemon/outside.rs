@@ -140,7 +140,7 @@ impl Outside {
         Storage::abandon(&path, node)?;
         drop(Storage::bootstrap(&path, Owner { cluster, node, raft: from.raft }, from.state.encode())?);
         let lost = from.state.present_nodes().map(|other| other.id).filter(|other| *other != node).collect();
-        recovery::ask(&self.settings.state_dir, &Wish { lost, actor })?;
+        recovery::ask(&self.settings.state_dir, &Wish { cluster, lost, actor })?;
         Ok(self.directory.take_over(&from.identity)?)
     }
 

@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 /// That a survivor is to go on alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wish {
+    /// Of which cluster; for any other it is none.
+    pub(crate) cluster: ClusterId,
     /// Nodes that never come back. They are removed, which revokes their certificates.
     pub(crate) lost: BTreeSet<NodeId>,
     /// Who said so.
@@ -44,7 +46,7 @@ pub(crate) struct Situation<'a> {
 }
 
 /// Whether this node may go on alone. Two halves that both go on are worse than one that waits: voters who
-/// are neither heard of nor given up could be the other half.
+/// are neither heard of nor given up could be the other half, and so could a majority that has no leader yet.
 pub(crate) fn check(situation: &Situation<'_>) -> Result<(), ControlError> {
     let Situation { me, state, voters, has_quorum, answers, lost } = *situation;
     let refuse = |text: String| Err(ControlError::Invalid(text));
@@ -62,6 +64,14 @@ pub(crate) fn check(situation: &Situation<'_>) -> Result<(), ControlError> {
     let forgotten = named(state.present_nodes().filter(|node| {
         node.id != me && voters.contains(&node.raft_id) && !lost.contains(&node.id) && !answers(&node.id)
     }));
+    let votes = |node: &&NodeRecord| voters.contains(&node.raft_id);
+    let left = state.present_nodes().filter(votes).filter(|node| node.id == me || answers(&node.id)).count();
+    if 2 * left > voters.len() {
+        return refuse(format!(
+            "{left} of {} voters answer, which is a majority: give them time",
+            voters.len()
+        ));
+    }
     if !forgotten.is_empty() {
         let remedy = "bring it back, or say `--lost` if it never comes back";
         return refuse(format!("{forgotten} votes and does not answer: {remedy}"));
@@ -90,7 +100,7 @@ fn named<'a>(nodes: impl Iterator<Item = &'a NodeRecord>) -> String {
     nodes.map(|node| node.name.clone()).collect::<Vec<_>>().join(", ")
 }
 
-/// A recovery that was asked for cannot be carried out. Nothing is changed, and it is tried again at the next start.
+/// A recovery that was asked for is not done with. It is tried again at the next start.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// The wish cannot be read, written or taken away.
@@ -135,7 +145,7 @@ pub(crate) fn ask(state_dir: &Path, wish: &Wish) -> Result<(), RecoverError> {
 /// Does what was asked for before the daemon started, if anything was.
 pub(crate) fn carry_out(settings: &Settings, cluster: ClusterId, me: NodeId) -> Result<(), RecoverError> {
     let path = path(&settings.state_dir);
-    let Some(wish) = read(&path)? else { return Ok(()) };
+    let Some(wish) = read(&path)?.filter(|wish| wish.cluster == cluster) else { return Ok(()) };
     let machine = Replicated::new(ClusterState::awaited(cluster));
     let mut survivor = Survivor::read(&state_file(settings), cluster, me, machine)?;
     remove_lost(survivor.machine(), &wish)?;
@@ -169,3 +179,6 @@ fn read(path: &Path) -> Result<Option<Wish>, RecoverError> {
 fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("recovery.json")
 }
+
+#[cfg(test)]
+mod tests;
