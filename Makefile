@@ -33,13 +33,11 @@ bench: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests --features relupd/testing
 	./target/release/chaos-bench --directory target/bench
 
-# The seeded simulator over the daemon's own code; its figures go to target/sim/report.json. Built for speed, where
-# the daemon itself is built to be small.
+# The seeded simulator over the daemon's own code; its figures go to target/sim/report.json.
 SEEDS ?= 1000
 sim:
-	$(CARGO) build --release --config profile.release.package.relupd.opt-level=3 \
-		--config profile.release.package.relupd-core.opt-level=3 -p relupd-sim
-	./target/release/relupd-sim --seeds $(SEEDS) --report target/sim/report.json
+	$(CARGO) build --profile simulation -p relupd-sim
+	./target/simulation/relupd-sim --seeds $(SEEDS) --report target/sim/report.json
 
 # Each deliberate bug in node/sim/bugs must break a promise; before `make sim`, whose report takes the figures.
 sim-bugs:

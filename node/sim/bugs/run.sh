@@ -8,7 +8,8 @@
 #   PATIENCE=600                         so many seconds for each at most
 #   ONLY_BUGS=1                          the sources themselves are known to hold
 #
-# Writes target/sim/bugs/results.tsv, from which `relupd-sim` takes the two figures of its report.
+# Writes target/sim/bugs/results.tsv, from which `relupd-sim` takes the two figures of its report; a run of some bugs
+# renews their lines alone.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 root=$PWD
@@ -19,7 +20,7 @@ seeds=${SEEDS:-300}
 patience=${PATIENCE:-600}
 # One for all bugs, and apart from the workspace's: cargo takes a copy's crates for the workspace's own, stale ones included.
 export CARGO_TARGET_DIR=$work/target
-quick=(--config profile.dev.package.relupd.debug=false --config profile.dev.package.relupd-core.debug=false --config profile.dev.package.relupd-sim.debug=false)
+quick=(--config profile.dev.debug=false --config profile.dev.opt-level=1 --config 'profile.dev.package."*".opt-level=2')
 
 mkdir -p "$tree"
 # Only what differs is written, so that cargo builds what a patch touches and nothing else.
@@ -54,24 +55,30 @@ if [ -z "${ONLY_BUGS:-}" ]; then
     fi
 fi
 
-: >"$work/results.tsv"
+# The line of one bug, in the place of the one it had.
+record() {
+    { grep --invert-match --perl-regexp "^\Q$1\E\t" "$work/results.tsv" 2>/dev/null || true; printf '%s\t%s\t%s\n' "$@"; } >"$work/results.new"
+    mv "$work/results.new" "$work/results.tsv"
+    printf '%s\t%s\t%s\n' "$@"
+}
+
 caught=0
 for name in "${names[@]}"; do
     refresh
     if ! patch --directory "$tree" --strip 1 --silent --forward --no-backup-if-mismatch <"$bugs/$name.patch" >"$work/patch" 2>&1; then
-        printf '%s\t-\tdoes not apply\n' "$name" | tee -a "$work/results.tsv"
+        record "$name" - 'does not apply'
         continue
     fi
     if ! build >"$work/build" 2>&1; then
-        printf '%s\t-\tdoes not build\n' "$name" | tee -a "$work/results.tsv"
+        record "$name" - 'does not build'
         continue
     fi
     read -r promise seed _ <<<"$(first_broken) - -"
     if [ "$promise" = - ]; then
-        printf '%s\t-\tsurvives %s seeds\n' "$name" "$seeds" | tee -a "$work/results.tsv"
+        record "$name" - "survives $seeds seeds"
     else
         caught=$((caught + 1))
-        printf '%s\t%s\tseed %s\n' "$name" "$promise" "$seed" | tee -a "$work/results.tsv"
+        record "$name" "$promise" "seed $seed"
     fi
 done
 refresh
