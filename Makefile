@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos deb link
+.PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos walk deb link
 
 # What is installed, and what tries it. The simulator asks for features of the daemon that are for tests alone,
 # and whatever is built along with it would have them.
@@ -48,6 +48,13 @@ chaos: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
 	mkdir -p target/chaos
 	./target/release/chaos-hosts --report target/chaos/report.json chaos $(if $(FULL),--full)
+
+# A random walk over real systemd hosts: faults and orders drawn from a seed. SEED= walks the same way again.
+MINUTES ?= 10
+walk: setup
+	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+	mkdir -p target/chaos
+	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json walk --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # A node broken at every point of every way from one version to another, with real VMs; power cuts take root.
 # Everything there is, which takes hours: make crash-matrix CELLS=

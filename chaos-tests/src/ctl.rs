@@ -2,10 +2,12 @@
 
 mod answers;
 
-pub use answers::{Instance, Node, Plan, Progress, Rollout, Status, Step};
+pub use answers::{Instance, Node, Plan, Progress, Rollout, Status, Step, Summary};
 
+use crate::history::{Call, Recorder};
 use crate::wait;
 use anyhow::{Context as _, bail};
+use relupd::clock::monotonic;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ const STEP_PATIENCE: Duration = Duration::from_secs(60);
 pub struct Ctl {
     relupctl: PathBuf,
     socket: PathBuf,
+    recorder: Recorder,
 }
 
 /// How a command ended, with what it has printed.
@@ -40,7 +43,12 @@ pub struct Ended {
 
 impl Ctl {
     pub(crate) fn new(relupctl: &Path, socket: &Path) -> Self {
-        Self { relupctl: relupctl.to_owned(), socket: socket.to_owned() }
+        Self { relupctl: relupctl.to_owned(), socket: socket.to_owned(), recorder: Recorder::default() }
+    }
+
+    /// The same, with every call written down.
+    pub(crate) fn recorded(self, recorder: Recorder) -> Self {
+        Self { recorder, ..self }
     }
 
     /// The socket of the daemon that it talks to.
@@ -62,6 +70,19 @@ impl Ctl {
 
     /// Runs a command, however it ends.
     pub async fn try_run(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
+        let asked = monotonic();
+        let ended = self.ended(arguments).await;
+        self.recorder.record(|| Call {
+            asked,
+            answered: ended.is_ok().then(monotonic),
+            at: self.socket.to_string_lossy().into_owned(),
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+            ended: ended.as_ref().ok().cloned(),
+        });
+        ended
+    }
+
+    async fn ended(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
         let run = self.command(arguments).output();
         let output = timeout(PATIENCE, run)
             .await

@@ -15,11 +15,14 @@ pub mod isolation;
 pub mod network;
 pub mod package;
 pub mod sandbox;
+mod settle;
 pub mod smoke;
 mod tool;
+pub mod walk;
 
 use crate::binaries::Binaries;
 use crate::ctl::{Ctl, Status};
+use crate::history::{Call, History, Recorder};
 use crate::wait;
 use anyhow::{Context as _, ensure};
 use host::Host;
@@ -45,6 +48,8 @@ pub struct Hosts {
     binaries: Binaries,
     package: PathBuf,
     hosts: Vec<Host>,
+    recorder: Recorder,
+    history: History,
 }
 
 impl Hosts {
@@ -66,7 +71,8 @@ impl Hosts {
         for host in &mut hosts {
             host.booted().await?;
         }
-        Ok(Self { sandbox, binaries, package: package.to_owned(), hosts })
+        let (recorder, history) = Recorder::new();
+        Ok(Self { sandbox, binaries, package: package.to_owned(), hosts, recorder, history })
     }
 
     /// The hosts, in the order of their numbers.
@@ -101,7 +107,12 @@ impl Hosts {
     /// The command line of this build, talking to a host's own socket.
     pub fn ctl(&self, index: usize) -> anyhow::Result<Ctl> {
         let socket = self.hosts[index].path("/run/relupd/relupd.sock")?;
-        Ok(Ctl::new(&self.binaries.relupctl, &socket))
+        Ok(Ctl::new(&self.binaries.relupctl, &socket).recorded(self.recorder.clone()))
+    }
+
+    /// Every call of the command line that has ended since the last time.
+    pub fn take_history(&mut self) -> Vec<Call> {
+        self.history.take()
     }
 
     /// Where the app is asked from outside, host by host.

@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod crash;
 pub mod ctl;
+pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod load;

@@ -1,8 +1,10 @@
 //! A steady load on every node, one connection per request. Every answer goes into a log, and what
 //! is said about requests is said from these answers alone.
 
+mod excuse;
 mod record;
 
+pub use excuse::Excuse;
 pub use record::{Answer, Outcome, Record};
 
 use crate::http;

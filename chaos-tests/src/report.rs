@@ -2,8 +2,9 @@
 
 use anyhow::Context as _;
 use comfy_table::{LineStyle, Table, TableStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// What was measured or counted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figure {
     name: String,
     value: f64,
@@ -70,11 +71,11 @@ impl Figure {
 }
 
 /// All figures of a run.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     figures: Vec<Figure>,
     /// From where to where it was measured, on what.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
 
@@ -119,6 +120,31 @@ impl Report {
         fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Writes it over the figures of the same names that earlier runs have left there; theirs of other
+    /// names stay.
+    pub fn write_into(mut self, path: &Path) -> anyhow::Result<()> {
+        let before = match fs::read_to_string(path) {
+            Ok(text) => {
+                serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))?
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::default(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        self.take_over(before);
+        self.write(path)
+    }
+
+    fn take_over(&mut self, before: Self) {
+        let is_mine = |other: &Figure| self.figures.iter().any(|figure| figure.name == other.name);
+        let mut figures: Vec<Figure> = before.figures.into_iter().filter(|other| !is_mine(other)).collect();
+        figures.append(&mut self.figures);
+        self.figures = figures;
+        let mut notes: Vec<String> =
+            before.notes.into_iter().filter(|note| !self.notes.contains(note)).collect();
+        notes.append(&mut self.notes);
+        self.notes = notes;
+    }
+
     /// Shows it as a table.
     #[must_use]
     pub fn table(&self) -> String {
@@ -150,6 +176,18 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_run_replaces_its_own_figures_and_keeps_those_of_others() {
+        let mut first = Report::default();
+        first.extend([Figure::counted("cells_run", 13), Figure::counted("random_walk_minutes", 5)]);
+        let mut second = Report::default();
+        second.push(Figure::counted("random_walk_minutes", 10));
+        second.take_over(first);
+        let figures: Vec<(&str, f64)> =
+            second.figures.iter().map(|figure| (figure.name.as_str(), figure.value)).collect();
+        assert_eq!(figures, [("cells_run", 13.0), ("random_walk_minutes", 10.0)]);
+    }
 
     #[test]
     fn a_count_that_is_off_is_not_observed_and_a_slow_machine_is_no_failure() {

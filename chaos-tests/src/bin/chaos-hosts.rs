@@ -5,6 +5,7 @@ use chaos_tests::binaries::Binaries;
 use chaos_tests::hosts::cells::Cell;
 use chaos_tests::hosts::image::Image;
 use chaos_tests::hosts::sandbox::{self, Sandbox};
+use chaos_tests::hosts::walk::{self, Way};
 use chaos_tests::hosts::{Hosts, chaos, package, smoke};
 use chaos_tests::report::Report;
 use chaos_tests::samples::Samples;
@@ -12,6 +13,7 @@ use chaos_tests::show::Show;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the image and the runs lie.
@@ -31,6 +33,9 @@ struct Arguments {
     /// Where the figures go
     #[arg(long, global = true, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Where relupd and relupctl are, if not beside this program
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    programs: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -44,6 +49,18 @@ enum Scene {
         /// The whole matrix
         #[arg(long)]
         full: bool,
+    },
+    /// Faults and orders drawn from a seed, for a time
+    Walk {
+        /// For so many minutes
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// The way [default: another one each time]
+        #[arg(long)]
+        seed: Option<u64>,
+        /// This leg alone
+        #[arg(long)]
+        leg: Option<u64>,
     },
 }
 
@@ -81,7 +98,10 @@ fn prepare() -> anyhow::Result<()> {
 
 async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let directory = Path::new(HOSTS);
-    let binaries = Binaries::of_this_build()?;
+    let binaries = match &arguments.programs {
+        Some(directory) => Binaries::in_directory(directory)?,
+        None => Binaries::of_this_build()?,
+    };
     let samples = Samples::shared().await?;
     let sandbox = Sandbox::new(directory)?;
     let package = package::build(&binaries, sandbox.directory())?;
@@ -99,12 +119,12 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = played?;
     Show::Stdout.say(&report.table());
     if let Some(path) = &arguments.report {
-        report.write(path).context("the report")?;
+        report.clone().write_into(path).context("the report")?;
     }
     let good = match arguments.scene {
         // Part of the test suite, where times do not decide.
         Scene::Check | Scene::Smoke => report.observed(),
-        Scene::Chaos { .. } => report.within_bounds(),
+        Scene::Chaos { .. } | Scene::Walk { .. } => report.within_bounds(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -116,6 +136,12 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
         Scene::Chaos { full } => {
             let cells = if full { Cell::all() } else { Cell::selection() };
             return chaos::play(hosts, samples, &cells, Show::Stdout).await;
+        }
+        Scene::Walk { minutes, seed, leg } => {
+            let seed = seed.unwrap_or_else(|| relupd::clock::wall().as_millisecond().unsigned_abs());
+            let histories = arguments.report.as_ref().and_then(|path| path.parent()).map(Path::to_owned);
+            let way = Way { seed, limit: Duration::from_secs(minutes * 60), only: leg, histories };
+            return walk::play(hosts, samples, way, Show::Stdout).await;
         }
         Scene::Smoke => report.extend(smoke::play(hosts, samples, Show::Stdout).await?),
     }

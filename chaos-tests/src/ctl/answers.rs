@@ -100,6 +100,10 @@ pub struct Step {
 pub struct Rollout {
     /// How it stands.
     pub summary: Summary,
+    /// Counts up with every change.
+    pub revision: u64,
+    /// The plan that it carries out.
+    pub plan_id: String,
     /// In the order of the plan.
     pub nodes: Vec<Progress>,
 }
@@ -109,12 +113,26 @@ pub struct Rollout {
 pub struct Summary {
     /// Its id.
     pub id: String,
+    /// Of which app.
+    pub app: String,
+    /// The version that it goes to.
+    pub version: String,
     /// Its phase.
     pub phase: String,
     /// Why.
     pub reason: String,
+    /// The operator who paused it; empty where nobody did.
+    pub paused_by: String,
     /// So many nodes are done.
     pub nodes_done: u32,
+}
+
+impl Summary {
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        ["completed", "refused", "reverted", "held", "needs_operator"].contains(&self.phase.as_str())
+    }
 }
 
 /// A node in a rollout.

@@ -57,7 +57,19 @@ impl Acknowledged {
         // A host that is off acknowledges nothing.
         let Ok(ctl) = hosts.ctl(index) else { return Ok(false) };
         let out = self.directory.join(&name).to_string_lossy().into_owned();
-        let add = ["--timeout", PATIENCE, "operator", "add", &name, "--role", "viewer", "--out", &out];
+        let add = [
+            "--timeout",
+            PATIENCE,
+            "--output",
+            "json",
+            "operator",
+            "add",
+            &name,
+            "--role",
+            "viewer",
+            "--out",
+            &out,
+        ];
         let ended = ctl.try_run(&add).await?;
         if ended.code == 0 {
             self.operators.insert(name);

@@ -3,15 +3,16 @@
 
 use super::acknowledged::Acknowledged;
 use super::cells::{Cell, Moment};
-use super::{Hosts, figures, install, smoke};
+use super::{Hosts, figures, settle, smoke};
 use crate::cluster::APP;
 use crate::ctl::{Plan, Rollout};
+use crate::history;
 use crate::load::Load;
 use crate::report::{Figure, Report};
 use crate::samples::Samples;
 use crate::show::Show;
 use crate::wait;
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use relupd::clock::monotonic;
 use std::time::Duration;
 
@@ -21,11 +22,8 @@ const HOLD: Duration = Duration::from_secs(3);
 /// From one look at the rollout to the next, while a moment is waited for.
 const MOMENT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Everything is healed: until every host serves what it should, restarts and elections included.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(90);
-
 /// Clients ask 200 times a second; what fails within one window fails at the same time.
-const WINDOW: Duration = Duration::from_millis(500);
+pub(super) const WINDOW: Duration = Duration::from_millis(500);
 
 const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 
@@ -65,11 +63,14 @@ pub async fn play(
                 show.say(&format!("  ✗ {cell}: {error:#}"));
                 show.block(&hosts.testament().await);
                 report.note(format!("{cell}: {error:#}"));
-                current = recover(hosts).await.context("after a cell that went wrong")?;
+                settle::heal(hosts).await.context("after a cell that went wrong")?;
+                current =
+                    settle::on_one_of(hosts, &VERSIONS).await.context("after a cell that went wrong")?;
             }
         }
     }
     let lost = acknowledged.lost(hosts).await?;
+    report.extend(history::figures(&hosts.take_history(), show));
     ensure!(run == cells.len() as u64, "a cell was left out");
     report.note(format!("the last command that was not acknowledged: {:?}", acknowledged.last_refusal()));
     report.push(Figure::some("cells_run", run));
@@ -108,13 +109,13 @@ async fn one(
     let rollout = hosts.ctl(0)?.watch_to_end(&id).await?;
     let phase = rollout.summary.phase.clone();
     let now = if phase == "completed" { to } else { from };
-    settled_on(hosts, now).await.with_context(|| format!("it ended {phase}: {}", rollout.summary.reason))?;
+    settle::on(hosts, now).await.with_context(|| format!("it ended {phase}: {}", rollout.summary.reason))?;
     let record = load.stop().await?;
     ensure!(cell.may_end(&phase), "it ended {phase}: {}", rollout.summary.reason);
     let at_once = record.nodes_failing_at_once(WINDOW);
     ensure!(at_once <= cell.may_fail_at_once(), "{at_once} hosts' apps failed at the same time");
     acknowledged.one_more(hosts).await?;
-    lift(hosts).await?;
+    settle::lift(hosts).await?;
     Ok((now, phase))
 }
 
@@ -133,56 +134,4 @@ async fn until(hosts: &Hosts, moment: Moment, id: &str, plan: &Plan) -> anyhow::
         Ok(moment.has_come(&ctl.rollout(id).await?).then_some(()))
     })
     .await
-}
-
-/// Every host serves this version from outside, and relupd knows it: running, permanent and healthy.
-async fn settled_on(hosts: &Hosts, version: &str) -> anyhow::Result<()> {
-    wait::until(&format!("every host serves {version} and will after a boot"), SETTLE_PATIENCE, async || {
-        let status = hosts.ctl(0)?.status().await?;
-        for (index, host) in hosts.all().iter().enumerate() {
-            let (info, _) = hosts.testimony(index).await?;
-            ensure!(info.version == version, "{} serves {}", host.name(), info.version);
-            let instance = status.instance(host.name(), APP)?;
-            let agrees = instance.running == version && instance.permanent == version;
-            ensure!(agrees && instance.health == "healthy", "relupd has {instance:?} on {}", host.name());
-        }
-        Ok(Some(()))
-    })
-    .await
-}
-
-/// A release that failed here failed by the fault.
-async fn lift(hosts: &Hosts) -> anyhow::Result<()> {
-    let ctl = hosts.ctl(0)?;
-    for quarantine in ctl.status().await?.quarantines {
-        let digest = quarantine["digest"].as_str().or_else(|| quarantine["release"]["digest"].as_str());
-        let digest = digest.context("a quarantine names a digest")?;
-        ctl.run(&["quarantine", "lift", digest]).await?;
-    }
-    Ok(())
-}
-
-/// Heals whatever a cell has left, and finds a version that every host runs.
-async fn recover(hosts: &mut Hosts) -> anyhow::Result<&'static str> {
-    for index in 0..hosts.all().len() {
-        if !hosts.all()[index].is_on() {
-            hosts.at(index).power_on()?;
-            hosts.at(index).booted().await?;
-        }
-        // Nothing is to be thawed, as a rule.
-        let _thawed = hosts.all()[index].thaw_state();
-        let host = &hosts.all()[index];
-        host.try_run(&["nft", "delete table inet chaos"]).await?;
-        host.try_run(&["rm", "-f", "/var/lib/relupd/filler", "/opt/filler"]).await?;
-        host.try_run(&["systemctl", "kill", "--signal=CONT", "relupd"]).await?;
-        host.try_run(&["systemctl", "start", "relupd"]).await?;
-    }
-    hosts.settled().await?;
-    lift(hosts).await?;
-    for version in VERSIONS {
-        if settled_on(hosts, version).await.is_ok() {
-            return Ok(version);
-        }
-    }
-    bail!("the hosts serve different versions (the daemons' port is {})", install::PORT)
 }

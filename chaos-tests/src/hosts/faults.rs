@@ -111,7 +111,7 @@ impl Fault {
             let host = hosts.at(index);
             if self == Self::BrokenState {
                 host.cut_power();
-                host.check_state()?;
+                host.check_state().await?;
             }
             host.power_on()?;
             return host.booted().await;

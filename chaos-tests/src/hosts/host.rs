@@ -210,9 +210,15 @@ impl Host {
     }
 
     /// Checks the disk of the daemon's state, as a boot does; the host is off.
-    pub(super) fn check_state(&self) -> anyhow::Result<()> {
+    pub(super) async fn check_state(&self) -> anyhow::Result<()> {
         let image = self.directory.join(format!("{STATE_DISK}.img")).to_string_lossy().into_owned();
         tool::run("umount", &[&self.state_disk()])?;
+        // The kernel buries the host's own mount later than its processes; until then this is still the
+        // same file system, and mounting it again would not read it again.
+        wait::until(&format!("the disk of {} is let go", self.name), BOOT_PATIENCE, async || {
+            Ok(tool::run("losetup", &["--associated", &image])?.trim().is_empty().then_some(()))
+        })
+        .await?;
         // 1: errors were corrected.
         let checked = Command::new("e2fsck").args(["-p", "-f", &image]).output()?;
         ensure!(checked.status.code().is_some_and(|code| code <= 1), "e2fsck: {checked:?}");

@@ -11,11 +11,13 @@ use crate::{ctl::Rollout, http};
 use anyhow::{Context as _, ensure};
 use relupd::clock::monotonic;
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The daemon's port on the dedicated network.
 pub const PORT: u16 = 7400;
+
+/// So many instances are at work at the same time.
+pub(super) const MAX_IN_FLIGHT: usize = 1;
 
 /// Where the package lies on a host.
 const PACKAGE: &str = "/root/relupd.deb";
@@ -81,9 +83,7 @@ impl Hosts {
             host.run(&["relupctl", "app", "setup", APP]).await?;
             host.write(
                 &format!("/etc/relupd/apps/{APP}.env"),
-                &format!(
-                    "LISTEN_IP=0.0.0.0\nPORT={APP_PORT}\nSHOP_SICK_FILE=/var/lib/relupd-app/{APP}/sick\n"
-                ),
+                &format!("LISTEN_IP=0.0.0.0\nPORT={APP_PORT}\nSHOP_SICK_FILE={}\n", sick_file()),
             )?;
             host.write("/etc/nftables.conf", &firewall())?;
             host.run(&["systemctl", "enable", "--quiet", "--now", "nftables"]).await?;
@@ -97,17 +97,17 @@ impl Hosts {
         for version in versions {
             ctl.run(&["release", "push", &samples.archive(version).to_string_lossy()]).await?;
         }
-        let spec = self.write_spec()?;
-        ctl.run(&["app", "apply", &spec.to_string_lossy()]).await?;
+        self.apply_spec("auto").await?;
         let rollout = ctl.roll(APP, versions[0]).await?;
         ensure!(rollout.summary.phase == "completed", "the first rollout: {}", rollout.summary.reason);
         Ok(rollout)
     }
 
-    fn write_spec(&self) -> anyhow::Result<PathBuf> {
+    /// Applies the app's spec. Its canary is promoted `auto` or `manual`.
+    pub(super) async fn apply_spec(&self, promote: &str) -> anyhow::Result<()> {
         let path = self.directory().join("app.toml");
-        fs::write(&path, spec())?;
-        Ok(path)
+        fs::write(&path, spec(promote))?;
+        self.ctl(0)?.run(&["app", "apply", &path.to_string_lossy()]).await.map(drop)
     }
 
     /// What the app says of itself on a host, with the start time of its process there.
@@ -124,7 +124,12 @@ impl Hosts {
     }
 }
 
-fn spec() -> String {
+/// Where it is there, releases that can fall ill do.
+pub(super) fn sick_file() -> String {
+    format!("/var/lib/relupd-app/{APP}/sick")
+}
+
+fn spec(promote: &str) -> String {
     format!(
         r#"name = "{APP}"
 root = "/opt/{APP}"
@@ -151,7 +156,8 @@ timeout = "2s"
 
 [upgrade]
 canary = 1
-max_in_flight = 1
+promote = "{promote}"
+max_in_flight = {MAX_IN_FLIGHT}
 bake = "2s"
 permanent = "at-end"
 on_failure = "revert"

@@ -38,6 +38,11 @@ impl Record {
         Self { answers }
     }
 
+    /// All of them.
+    pub(super) fn answers(&self) -> &[Answer] {
+        &self.answers
+    }
+
     /// So many requests.
     #[must_use]
     pub fn requests(&self) -> u64 {

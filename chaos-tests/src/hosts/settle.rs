@@ -1,0 +1,67 @@
+//! After faults: everything is healed, and held against what every host itself says.
+
+use super::Hosts;
+use crate::cluster::APP;
+use crate::wait;
+use anyhow::{Context as _, ensure};
+use std::time::Duration;
+
+/// Everything is healed: until every host serves what it should, restarts and elections included.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Every host serves this version from outside, and relupd knows it: running, permanent and healthy.
+pub(super) async fn on(hosts: &Hosts, version: &str) -> anyhow::Result<()> {
+    on_one_of(hosts, &[version]).await.map(drop)
+}
+
+/// The same, for whichever of these it is: the same one everywhere.
+pub(super) async fn on_one_of<'a>(hosts: &Hosts, versions: &[&'a str]) -> anyhow::Result<&'a str> {
+    let what = format!("every host serves {} and will after a boot", versions.join(" or "));
+    wait::until(&what, PATIENCE, async || {
+        let status = hosts.ctl(0)?.status().await?;
+        let (first, _) = hosts.testimony(0).await?;
+        let found = versions.iter().find(|version| **version == first.version);
+        let version =
+            *found.with_context(|| format!("{} serves {}", hosts.all()[0].name(), first.version))?;
+        for (index, host) in hosts.all().iter().enumerate() {
+            let (info, _) = hosts.testimony(index).await?;
+            ensure!(info.version == version, "{} serves {}", host.name(), info.version);
+            let instance = status.instance(host.name(), APP)?;
+            let agrees = instance.running == version && instance.permanent == version;
+            ensure!(agrees && instance.health == "healthy", "relupd has {instance:?} on {}", host.name());
+        }
+        Ok(Some(version))
+    })
+    .await
+}
+
+/// A release that failed here failed by the fault.
+pub(super) async fn lift(hosts: &Hosts) -> anyhow::Result<()> {
+    let ctl = hosts.ctl(0)?;
+    for quarantine in ctl.status().await?.quarantines {
+        let digest = quarantine["digest"].as_str().or_else(|| quarantine["release"]["digest"].as_str());
+        let digest = digest.context("a quarantine names a digest")?;
+        ctl.run(&["quarantine", "lift", digest]).await?;
+    }
+    Ok(())
+}
+
+/// Heals whatever was left.
+pub(super) async fn heal(hosts: &mut Hosts) -> anyhow::Result<()> {
+    for index in 0..hosts.all().len() {
+        // Nothing is to be thawed, as a rule.
+        let _thawed = hosts.all()[index].thaw_state();
+        if !hosts.all()[index].is_on() {
+            hosts.at(index).power_on()?;
+            hosts.at(index).booted().await?;
+        }
+        let host = &hosts.all()[index];
+        host.try_run(&["nft", "delete table inet chaos"]).await?;
+        host.try_run(&["rm", "-f", "/var/lib/relupd/filler", "/opt/filler"]).await?;
+        host.try_run(&["rm", "-f", &super::install::sick_file()]).await?;
+        host.try_run(&["systemctl", "kill", "--signal=CONT", "relupd"]).await?;
+        host.try_run(&["systemctl", "start", "relupd"]).await?;
+    }
+    hosts.settled().await?;
+    lift(hosts).await
+}

@@ -1,0 +1,180 @@
+//! Random walks: legs drawn from a seed are played one after the other, and everything is held against
+//! what was promised, after each act and at the end of each leg.
+
+mod act;
+mod contend;
+mod end;
+mod look;
+pub mod schedule;
+
+use super::acknowledged::Acknowledged;
+use super::faults::Fault;
+use super::{Hosts, chaos, install};
+use crate::ctl::Plan;
+use crate::history;
+use crate::load::{Excuse, Load};
+use crate::report::{Figure, Report};
+use crate::samples::Samples;
+use crate::show::Show;
+use anyhow::{Context as _, ensure};
+use relupd::clock::monotonic;
+use schedule::Leg;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The last of them falls ill where it finds a certain file.
+const VERSIONS: [&str; 3] = ["0.1.0", "0.2.0", "0.3.0"];
+
+/// How far, and which way.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// Which way.
+    pub seed: u64,
+    /// For so long.
+    pub limit: Duration,
+    /// This leg alone.
+    pub only: Option<u64>,
+    /// Where the history of calls goes.
+    pub histories: Option<PathBuf>,
+}
+
+/// A walk on its way: the hosts, and the walker's own books.
+#[derive(Debug)]
+struct Walk<'a> {
+    hosts: &'a mut Hosts,
+    /// What every host runs between legs.
+    current: &'static str,
+    acknowledged: Acknowledged,
+    /// The oldest first.
+    plans: Vec<Made>,
+    /// Rollouts that earlier legs have seen.
+    rollouts: Vec<String>,
+    /// What is not healed, the oldest first.
+    struck: Vec<(usize, Fault)>,
+    excuses: Vec<Excuse>,
+    /// Rollouts that an operator has ended in this leg, as was acknowledged, and whether it is known that
+    /// nobody else has tried to.
+    aborted: Vec<String>,
+    may_be_held: bool,
+    /// The newest rollout that is known.
+    newest: Option<String>,
+}
+
+/// A plan, and how many rollouts there had been when it was made.
+#[derive(Debug)]
+struct Made {
+    plan: Plan,
+    after: usize,
+}
+
+/// Plays a walk on fresh hosts.
+pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) -> anyhow::Result<Report> {
+    show.say(&format!("a random walk, to be replayed with --seed {}", way.seed));
+    hosts.form().await?;
+    hosts.set_up_app().await?;
+    hosts.install_app(samples, &VERSIONS).await?;
+    let mut walk = Walk::new(hosts);
+    let begin = monotonic();
+    let (mut legs, mut violations) = (0, 0);
+    let mut report = Report::default();
+    for number in way.only.unwrap_or(0).. {
+        let leg = Leg::draw(way.seed, number, walk.hosts.all().len());
+        let begun = monotonic();
+        legs += 1;
+        match walk.leg(&leg).await {
+            Ok(ended) => {
+                let seconds = monotonic().since(begun).as_secs_f64();
+                show.witnessed(&format!("leg {number}, {} acts: {ended}, in {seconds:.0} s", leg.acts.len()));
+            }
+            Err(error) => {
+                violations += 1;
+                let what = format!("leg {number} of seed {}: {error:#}", way.seed);
+                show.say(&format!("  ✗ {what}"));
+                show.say(&format!("    replay: chaos-hosts walk --seed {} --leg {number}", way.seed));
+                show.block(&leg.to_string());
+                show.block(&walk.hosts.testament().await);
+                report.note(what);
+                walk.recover().await.context("after a leg that went wrong")?;
+            }
+        }
+        if way.only.is_some() || monotonic().since(begin) >= way.limit {
+            break;
+        }
+    }
+    let minutes = monotonic().since(begin).as_secs() / 60;
+    let lost = walk.acknowledged.lost(walk.hosts).await?.len() as u64;
+    let calls = walk.hosts.take_history();
+    report.extend(history::figures(&calls, show));
+    if let Some(directory) = way.histories {
+        history::write(&calls, &directory.join(format!("history-{}.jsonl", way.seed)))?;
+    }
+    report.note(format!("random walk: seed {}, {legs} legs", way.seed));
+    report.push(Figure::counted("random_walk_minutes", minutes));
+    report.push(Figure::some("random_walk_legs", legs));
+    report.push(Figure::exactly("violations", violations, 0));
+    report.push(Figure::some("acknowledged_commands_in_walk", walk.acknowledged.count()));
+    report.push(Figure::exactly("acknowledged_commands_lost_in_walk", lost, 0));
+    Ok(report)
+}
+
+impl<'a> Walk<'a> {
+    fn new(hosts: &'a mut Hosts) -> Self {
+        let acknowledged = Acknowledged::new(hosts);
+        Self {
+            hosts,
+            current: VERSIONS[0],
+            acknowledged,
+            plans: Vec::new(),
+            rollouts: Vec::new(),
+            struck: Vec::new(),
+            excuses: Vec::new(),
+            aborted: Vec::new(),
+            may_be_held: false,
+            newest: None,
+        }
+    }
+
+    /// One leg; how its rollouts have ended.
+    async fn leg(&mut self, leg: &Leg) -> anyhow::Result<String> {
+        self.begin(leg).await?;
+        let load = Load::start(&self.hosts.apps(), &self.hosts.directory().join("load.log"))?;
+        let to = target(self.current, leg.sick.is_some());
+        for (step, act) in leg.acts.iter().enumerate() {
+            self.act(*act, to).await.with_context(|| format!("{act:?}"))?;
+            contend::play(self.hosts, leg.number, step as u64).await?;
+            self.acknowledged.one_more(self.hosts).await?;
+            self.look().await.with_context(|| format!("after {act:?}"))?;
+        }
+        while !self.struck.is_empty() {
+            self.heal_oldest().await?;
+        }
+        let ended = self.end(leg, to).await?;
+        let record = load.stop().await?;
+        let failing = record.nodes_failing_unexcused(chaos::WINDOW, &self.excuses);
+        ensure!(failing.len() <= install::MAX_IN_FLIGHT, "apps on {failing:?} failed at the same time");
+        let lost = self.acknowledged.lost(self.hosts).await?;
+        ensure!(lost.is_empty(), "acknowledged and lost: {}", lost.join(", "));
+        Ok(ended)
+    }
+
+    async fn begin(&mut self, leg: &Leg) -> anyhow::Result<()> {
+        self.excuses.clear();
+        self.aborted.clear();
+        self.may_be_held = false;
+        self.hosts.settled().await?;
+        self.hosts.apply_spec(if leg.promote_by_hand { "manual" } else { "auto" }).await?;
+        if let Some(index) = leg.sick {
+            self.hosts.all()[index].write(&install::sick_file(), "")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a leg goes. Only 0.2.0 can go to the release that falls ill.
+fn target(from: &str, is_sick: bool) -> &'static str {
+    match from {
+        "0.2.0" if is_sick => VERSIONS[2],
+        "0.2.0" => VERSIONS[0],
+        _ => VERSIONS[1],
+    }
+}
