@@ -47,7 +47,7 @@ sim-bugs:
 chaos: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
 	mkdir -p target/chaos
-	./target/release/chaos-hosts --report target/chaos/report.json chaos $(if $(FULL),--full)
+	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json chaos $(if $(FULL),--full)
 
 # A random walk over real systemd hosts: faults and orders drawn from a seed. SEED= walks the same way again.
 MINUTES ?= 10
