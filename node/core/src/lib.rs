@@ -9,6 +9,8 @@ pub mod format;
 pub mod health;
 pub mod ids;
 pub mod rollout;
+#[cfg(any(test, feature = "testing"))]
+pub mod samples;
 pub mod spec;
 pub mod state;
 pub mod toml_reader;

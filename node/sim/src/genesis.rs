@@ -19,7 +19,7 @@ use relupd::ids::{
 use relupd::spec::*;
 use relupd::state::app::Instance;
 use relupd::state::command::{Actor, Admission, Command, Entry};
-use relupd::state::node::{Certificate, Membership, NodeRecord};
+use relupd::state::node::Certificate;
 use relupd::state::release::{ReleaseId, ReleaseRecord};
 use relupd::state::token::TokenRecord;
 use relupd::state::{ClusterState, Genesis};
@@ -204,28 +204,11 @@ pub fn token(place: usize) -> TokenRecord {
 
 /// The state that everybody begins with.
 pub fn state(shape: &Shape) -> ClusterState {
-    let first = admission(0);
-    let first = NodeRecord {
-        id: first.id,
-        raft_id: RaftId(1),
-        name: first.name,
-        address: first.address,
-        labels: first.labels,
-        key: first.key,
-        sealing_key: first.sealing_key,
-        certificates: vec![first.certificate],
-        renewal: None,
-        renewed: None,
-        daemon_version: first.daemon_version,
-        reads: first.reads,
-        joined_at: Timestamp::UNIX_EPOCH,
-        membership: Membership::Present,
-    };
     let mut state = ClusterState::new(Genesis {
         cluster: ClusterId::from_parts(1, 1),
         certificate: String::new(),
         sealed_key: vec![],
-        first,
+        first: admission(0).record(RaftId(1), Timestamp::UNIX_EPOCH),
     });
     let mut number = 0;
     let mut apply = |state: &mut ClusterState, command| {

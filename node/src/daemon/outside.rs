@@ -13,8 +13,7 @@ use crate::identity::{
     Stored, pem, random,
 };
 use crate::ids::{ClusterId, Digest, NodeId, RaftId};
-use crate::state::command::Actor;
-use crate::state::node::{Membership, NodeRecord};
+use crate::state::command::{Actor, Admission};
 use crate::state::{ClusterState, Genesis};
 use crate::telemetry::Metrics;
 use crate::transport::Binding;
@@ -72,27 +71,22 @@ impl Outside {
             .sign_node(&request, me, Serial::from_random(random()), now)
             .map_err(IssueError::from)?;
         let sealed = self.candidate.sealing.public().seal(&authority.key()).map_err(IssueError::from)?;
-        let first = NodeRecord {
+        let first = Admission {
             id: me,
-            raft_id: FIRST,
             name: self.candidate.name.clone(),
             address: self.settings.listen,
             labels: self.settings.labels.clone(),
-            key: Digest::of(self.candidate.key.public_key()),
             sealing_key: self.candidate.sealing.public().as_bytes().to_vec(),
-            certificates: vec![issued(&der)?.record],
-            renewal: None,
-            renewed: None,
+            key: Digest::of(self.candidate.key.public_key()),
+            certificate: issued(&der)?.record,
             daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
             reads: Format::NEWEST,
-            joined_at: now,
-            membership: Membership::Present,
         };
         let state = ClusterState::new(Genesis {
             cluster,
             certificate: pem::encode(authority.certificate()),
             sealed_key: sealed.as_bytes().to_vec(),
-            first,
+            first: first.record(FIRST, now),
         });
         let identity =
             self.candidate.clone().admitted(cluster, der, vec![authority.certificate().clone()])?;

@@ -7,8 +7,6 @@ pub mod decide;
 pub mod ledger;
 pub mod memory;
 pub mod outcome;
-#[cfg(any(test, feature = "testing"))]
-pub mod samples;
 
 use crate::ids::AppName;
 use crate::state::release::ReleaseId;

@@ -319,9 +319,9 @@ impl Core {
 mod tests {
     use super::*;
     use crate::agent::ledger::{Ladder, LedgerEntry, WayBack};
-    use crate::agent::samples::{node, spec, version};
     use crate::driver::{Liveness, Method, Transition};
     use crate::ids::Generation;
+    use crate::samples::{node, spec, version};
 
     #[test]
     fn a_rung_that_this_host_refused_is_taken_again_for_a_while_and_one_that_failed_is_not() {

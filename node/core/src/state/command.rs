@@ -5,11 +5,12 @@ use super::token::TokenRecord;
 use crate::driver::{Check, Method, Observation, Rung};
 use crate::format::Format;
 use crate::ids::{
-    AppName, BootNonce, CommandId, Digest, Generation, NodeId, PlanId, ReleaseVersion, RolloutId, TokenId,
+    AppName, BootNonce, CommandId, Digest, Generation, NodeId, PlanId, RaftId, ReleaseVersion, RolloutId,
+    TokenId,
 };
 use crate::spec::AppSpec;
 use crate::state::app::Order;
-use crate::state::node::{Certificate, OperatorRecord};
+use crate::state::node::{Certificate, Membership, NodeRecord, OperatorRecord};
 use crate::state::plan::{PlanStep, Purpose};
 use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::state::rollout::{
@@ -146,6 +147,29 @@ pub struct Admission {
     /// Up to which format its daemon reads.
     #[serde(default = "Format::first")]
     pub reads: Format,
+}
+
+impl Admission {
+    /// The node as it stands in the state once it is let in.
+    #[must_use]
+    pub fn record(self, raft_id: RaftId, joined_at: Timestamp) -> NodeRecord {
+        NodeRecord {
+            id: self.id,
+            raft_id,
+            name: self.name,
+            address: self.address,
+            labels: self.labels,
+            key: self.key,
+            sealing_key: self.sealing_key,
+            certificates: vec![self.certificate],
+            renewal: None,
+            renewed: None,
+            daemon_version: self.daemon_version,
+            reads: self.reads,
+            joined_at,
+            membership: Membership::Present,
+        }
+    }
 }
 
 /// What the reconciler decides on a rollout.

@@ -2,21 +2,19 @@
 
 use jiff::Timestamp;
 use relupd_core::driver::{Condition, Method, Observation, Running};
-use relupd_core::format::Format;
-use relupd_core::ids::{
-    AppName, BootNonce, CommandId, Digest, NodeId, PlanId, RaftId, ReleaseVersion, RolloutId,
-};
+use relupd_core::ids::{BootNonce, CommandId, NodeId, PlanId, ReleaseVersion, RolloutId, TokenId};
 use relupd_core::rollout::view::View;
 use relupd_core::rollout::{catch_up, plan, step};
-use relupd_core::spec::*;
+use relupd_core::samples;
+pub use relupd_core::samples::{admission, app, node, release, version};
+pub use relupd_core::spec::*;
 use relupd_core::state::app::Order;
-use relupd_core::state::command::{Actor, Admission, Applied, Command, Decision, Entry, Report};
-use relupd_core::state::node::{Certificate, Membership, NodeRecord};
+use relupd_core::state::command::{Actor, Applied, Command, Decision, Entry, Report};
 use relupd_core::state::rejection::Rejection;
-use relupd_core::state::release::{ReleaseId, ReleaseRecord};
+use relupd_core::state::release::ReleaseId;
 use relupd_core::state::rollout::{Elapsed, Failure, Phase, Rollout, Stage, Step, Turn};
-use relupd_core::state::{ClusterState, Genesis, Outcome};
-use std::collections::{BTreeMap, BTreeSet};
+use relupd_core::state::{ClusterState, Outcome};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub struct World {
@@ -41,78 +39,11 @@ pub enum Misbehaviour {
     NeverUp,
 }
 
-pub fn node(number: u64) -> NodeId {
-    NodeId::from_parts(number, 0)
-}
-
-pub fn app() -> AppName {
-    "shop".parse().unwrap()
-}
-
-pub fn version(text: &str) -> ReleaseVersion {
-    text.parse().unwrap()
-}
-
-pub fn release(text: &str) -> ReleaseId {
-    ReleaseId { name: "shop".parse().unwrap(), version: version(text), manifest: Digest::of(text.as_bytes()) }
-}
-
-pub fn admission(number: u64) -> Admission {
-    Admission {
-        id: node(number),
-        name: format!("n{number}"),
-        address: format!("127.0.0.{number}:4000").parse().unwrap(),
-        labels: BTreeMap::new(),
-        key: Digest::of(b""),
-        sealing_key: vec![],
-        certificate: certificate(number),
-        daemon_version: "0.1.0".to_owned(),
-        reads: Format::FIRST,
-    }
-}
-
-fn certificate(number: u64) -> Certificate {
-    Certificate { serial: format!("{number:02x}"), not_after: Timestamp::MAX }
-}
-
+/// The app of the scripts: a canary first.
 pub fn spec() -> AppSpec {
-    AppSpec {
-        name: app(),
-        release: "shop".parse().unwrap(),
-        placement: BTreeMap::new(),
-        root: "/opt/shop".to_owned(),
-        driver: DriverKind::Erlang,
-        service: ServiceKind::Child,
-        user: None,
-        arguments: vec![],
-        environment: BTreeMap::new(),
-        stop_grace: Duration::from_secs(10),
-        health: HealthPolicy {
-            interval: Duration::from_secs(1),
-            healthy_after: 1,
-            unhealthy_after: 1,
-            start_grace: Duration::ZERO,
-            checks: vec![],
-        },
-        upgrade: UpgradePolicy {
-            method: MethodPolicy::Auto,
-            canary: 1,
-            promote: Promote::Auto,
-            max_in_flight: 1,
-            max_unavailable: 0,
-            bake: Duration::from_secs(1),
-            permanent: Permanent::AtEnd,
-            on_failure: OnFailure::Revert,
-            already_sick: AlreadySick::Refuse,
-            unreachable: Unreachable::Refuse,
-            progress_deadline: Duration::from_secs(60),
-            rollout_deadline: Duration::from_secs(3600),
-            revert_deadline: Duration::from_secs(600),
-            orphan: Orphan::Hold,
-            preflight: Box::default(),
-            hot: Box::default(),
-        },
-    }
+    let mut spec = samples::spec();
+    spec.upgrade.canary = 1;
+    spec
 }
 
 impl World {
@@ -128,31 +59,8 @@ impl World {
 
     /// A cluster of `nodes` that runs nothing.
     pub fn empty(nodes: u64, spec: AppSpec) -> Self {
-        let first = admission(1);
-        let first = NodeRecord {
-            id: first.id,
-            raft_id: RaftId(1),
-            name: first.name,
-            address: first.address,
-            labels: first.labels,
-            key: first.key,
-            sealing_key: first.sealing_key,
-            certificates: vec![first.certificate],
-            renewal: None,
-            renewed: None,
-            daemon_version: first.daemon_version,
-            reads: first.reads,
-            joined_at: Timestamp::UNIX_EPOCH,
-            membership: Membership::Present,
-        };
-        let genesis = Genesis {
-            cluster: relupd_core::ids::ClusterId::from_parts(1, 1),
-            certificate: String::new(),
-            sealed_key: vec![],
-            first,
-        };
         let mut world = Self {
-            state: ClusterState::new(genesis),
+            state: samples::genesis(),
             silence: BTreeMap::new(),
             elapsed: Elapsed::default(),
             stalled: BTreeMap::new(),
@@ -196,15 +104,9 @@ impl World {
         world
     }
 
-    pub fn issue_token(&mut self, number: u64) -> relupd_core::ids::TokenId {
-        let id = relupd_core::ids::TokenId::from_parts(number, 7);
-        let token = relupd_core::state::token::TokenRecord {
-            id,
-            secret_hash: Digest::of(b""),
-            expires_at: Timestamp::MAX,
-            created_by: "test".to_owned(),
-            used_by: None,
-        };
+    pub fn issue_token(&mut self, number: u64) -> TokenId {
+        let token = samples::token(number);
+        let id = token.id;
         self.apply(Command::IssueToken { token }).unwrap();
         id
     }
@@ -216,20 +118,7 @@ impl World {
     }
 
     pub fn push(&mut self, text: &str, hot: &[&str]) {
-        let hot: BTreeSet<_> = hot.iter().map(|text| version(text)).collect();
-        let release = ReleaseRecord {
-            id: release(text),
-            erts: Some("13.1.5".to_owned()),
-            applications: vec![],
-            hot_up_from: hot.clone(),
-            hot_down_to: hot,
-            size: 1,
-            files: 1,
-            pushed_by: "test".to_owned(),
-            pushed_at: Timestamp::UNIX_EPOCH,
-            made_from: None,
-        };
-        self.apply(Command::RegisterRelease { release }).unwrap();
+        self.apply(Command::RegisterRelease { release: samples::pushed(text, hot) }).unwrap();
     }
 
     pub fn apply(&mut self, command: Command) -> Outcome {

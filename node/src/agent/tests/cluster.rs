@@ -4,19 +4,14 @@
 use super::context::{FakeContext, Shared};
 use crate::agent;
 use crate::driver::fake::{FakeHost, Step as FakeStep};
-use crate::format::Format;
-use crate::ids::{ClusterId, Digest, NodeId, RaftId, RolloutId, TokenId};
+use crate::ids::{NodeId, RolloutId};
 use crate::rollout::view::View;
 use crate::rollout::{plan, step};
-use crate::spec::AppSpec;
-use crate::state::command::{Actor, Admission, Applied, Command};
-use crate::state::node::{Certificate, Membership, NodeRecord};
-use crate::state::release::ReleaseRecord;
+use crate::spec::{AppSpec, DriverKind};
+use crate::state::ClusterState;
+use crate::state::command::{Actor, Applied, Command};
 use crate::state::rollout::{Elapsed, Phase, Rollout};
-use crate::state::token::TokenRecord;
-use crate::state::{ClusterState, Genesis};
-use jiff::Timestamp;
-use relupd_core::agent::samples::{app, node, release, version};
+use relupd_core::samples::{self, app, node, version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +22,15 @@ use tokio::task::JoinHandle;
 
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An app that is looked at often and baked for an instant: time is real here.
+pub(super) fn spec() -> AppSpec {
+    let mut spec = samples::spec();
+    spec.driver = DriverKind::Fake;
+    spec.health.interval = Duration::from_millis(5);
+    spec.upgrade.bake = Duration::from_millis(20);
+    spec
+}
 
 pub(super) struct Cluster {
     shared: Arc<Shared>,
@@ -40,7 +44,7 @@ impl Cluster {
     /// So many nodes, with nothing installed.
     pub(super) async fn new(nodes: u64, spec: AppSpec) -> Self {
         let shared = Arc::new(Shared {
-            state: watch::Sender::new(Arc::new(genesis())),
+            state: watch::Sender::new(Arc::new(samples::genesis())),
             commands: Mutex::new(0),
             quorum: watch::Sender::new(true),
             reads: watch::Sender::new((true, 0)),
@@ -81,33 +85,14 @@ impl Cluster {
     }
 
     async fn join(&self, number: u64) {
-        let id = TokenId::from_parts(number, 7);
-        let token = TokenRecord {
-            id,
-            secret_hash: Digest::of(b""),
-            expires_at: Timestamp::MAX,
-            created_by: "test".to_owned(),
-            used_by: None,
-        };
+        let token = samples::token(number);
+        let id = token.id;
         self.apply(Command::IssueToken { token }).await;
-        self.apply(Command::AdmitNode { token: id, node: admission(number) }).await;
+        self.apply(Command::AdmitNode { token: id, node: samples::admission(number) }).await;
     }
 
     async fn push(&self, text: &str, hot: &[&str]) {
-        let hot: BTreeSet<_> = hot.iter().map(|text| version(text)).collect();
-        let release = ReleaseRecord {
-            id: release(text),
-            erts: None,
-            applications: vec![],
-            hot_up_from: hot.clone(),
-            hot_down_to: hot,
-            size: 1,
-            files: 1,
-            pushed_by: "test".to_owned(),
-            pushed_at: Timestamp::UNIX_EPOCH,
-            made_from: None,
-        };
-        self.apply(Command::RegisterRelease { release }).await;
+        self.apply(Command::RegisterRelease { release: samples::pushed(text, hot) }).await;
     }
 
     pub(super) async fn apply(&self, command: Command) -> Applied {
@@ -252,45 +237,5 @@ async fn lead(shared: Arc<Shared>) {
             _ = states.changed() => {}
             _ = quorum.changed() => {}
         }
-    }
-}
-
-fn genesis() -> ClusterState {
-    let first = admission(1);
-    let first = NodeRecord {
-        id: first.id,
-        raft_id: RaftId(1),
-        name: first.name,
-        address: first.address,
-        labels: first.labels,
-        key: first.key,
-        sealing_key: first.sealing_key,
-        certificates: vec![first.certificate],
-        daemon_version: first.daemon_version,
-        reads: first.reads,
-        joined_at: Timestamp::UNIX_EPOCH,
-        renewal: None,
-        renewed: None,
-        membership: Membership::Present,
-    };
-    ClusterState::new(Genesis {
-        cluster: ClusterId::from_parts(1, 1),
-        certificate: String::new(),
-        sealed_key: vec![],
-        first,
-    })
-}
-
-fn admission(number: u64) -> Admission {
-    Admission {
-        id: node(number),
-        name: format!("n{number}"),
-        address: format!("127.0.0.{number}:4000").parse().unwrap(),
-        labels: BTreeMap::new(),
-        key: relupd_release::Digest::of(b""),
-        sealing_key: vec![],
-        certificate: Certificate { serial: format!("{number:02x}"), not_after: Timestamp::MAX },
-        daemon_version: "0.1.0".to_owned(),
-        reads: Format::FIRST,
     }
 }

@@ -1,11 +1,11 @@
 //! Daemons that are killed at the worst moments: between the ledger and the effect, and between the
 //! effect and its report. Whatever the moment, the rollout ends as without it, and no step runs twice.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, spec};
 use crate::driver::Rung;
 use crate::driver::fake::{Fault, Step as FakeStep};
 use crate::state::rollout::{Phase, Stage, Step};
-use relupd_core::agent::samples::{node, spec};
+use relupd_core::samples::node;
 use std::time::Duration;
 
 async fn survives(step: FakeStep, fault: Fault) {

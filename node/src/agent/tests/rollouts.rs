@@ -1,11 +1,11 @@
 //! Whole rollouts: what the agents do to the hosts, and how often.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, spec};
 use crate::driver::fake::{Fault, Step as FakeStep};
 use crate::driver::{CheckResult, Rung};
 use crate::spec::{MethodPolicy, Orphan};
 use crate::state::rollout::{Failure, HaltReason, Phase, Stage, Step};
-use relupd_core::agent::samples::{node, spec};
+use relupd_core::samples::{app, node};
 use std::time::Duration;
 
 const NEW: (Option<String>, Option<String>) = (None, None);
@@ -173,12 +173,12 @@ async fn a_dead_app_is_started_again_and_a_stopped_one_stays_down() {
     let cluster = Cluster::settled(1, spec()).await;
     cluster.host(1).kill().await;
     cluster.host(1).until_running("0.1.0").await;
-    cluster.apply(Command::SetRunning { app: relupd_core::agent::samples::app(), running: false }).await;
+    cluster.apply(Command::SetRunning { app: app(), running: false }).await;
     let mut liveness = cluster.host(1).liveness();
     liveness.wait_for(|lives| *lives == crate::driver::Liveness::Down).await.unwrap();
     cluster
         .until("seen down", |state| {
-            let instance = &state.apps[&relupd_core::agent::samples::app()].instances[&node(1)];
+            let instance = &state.apps[&app()].instances[&node(1)];
             instance.observed.as_ref().is_some_and(|seen| seen.running == crate::driver::Running::Down)
         })
         .await;

@@ -4,7 +4,7 @@ use super::{About, Context, DONE};
 use crate::format::Format;
 use crate::ids::{NodeId, RaftId, TokenId};
 use crate::state::command::{Admission, Applied};
-use crate::state::node::{Certificate, Membership, NodeRecord, OperatorRecord};
+use crate::state::node::{Certificate, Membership, OperatorRecord};
 use crate::state::rejection::Rejection;
 use crate::state::token::TokenRecord;
 use crate::state::{ClusterState, Outcome};
@@ -58,22 +58,7 @@ impl ClusterState {
         if let Some(record) = Arc::make_mut(&mut self.authority).tokens.get_mut(&token) {
             record.used_by = Some(node.id);
         }
-        let record = NodeRecord {
-            id: node.id,
-            raft_id,
-            name: node.name.clone(),
-            address: node.address,
-            labels: node.labels.clone(),
-            key: node.key,
-            sealing_key: node.sealing_key.clone(),
-            certificates: vec![node.certificate.clone()],
-            renewal: None,
-            renewed: None,
-            daemon_version: node.daemon_version.clone(),
-            reads: node.reads,
-            joined_at: context.at,
-            membership: Membership::Present,
-        };
+        let record = node.clone().record(raft_id, context.at);
         self.nodes.insert(node.id, Arc::new(record));
         self.place_apps();
         self.note(context, About::node(node.id), format!("node {} joined at {}", node.name, node.address));

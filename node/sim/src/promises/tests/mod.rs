@@ -15,49 +15,22 @@ use hosts::{Fleet, truth};
 use relupd::agent::decide::{Action, Authority};
 use relupd::agent::ledger::{Ladder, LedgerEntry, Trial, TrialProgress};
 use relupd::driver::{Condition, Method, Observation, Rung, Running, Transition};
-use relupd::format::Format;
-use relupd::ids::{
-    BootNonce, ClusterId, CommandId, Digest, Generation, PlanId, RaftId, ReleaseVersion, RolloutId,
-};
-use relupd::spec::{
-    AlreadySick, AppSpec, DriverKind, HealthPolicy, MethodPolicy, OnFailure, Orphan, Permanent, Promote,
-    ServiceKind, Unreachable, UpgradePolicy,
-};
+use relupd::ids::{BootNonce, CommandId, Generation, PlanId, RolloutId};
+use relupd::spec::{AlreadySick, AppSpec, Orphan};
 use relupd::state::app::{App, Assignment, Order};
 use relupd::state::command::{Actor, Applied, Command, Entry, Report};
-use relupd::state::node::{Membership, NodeRecord};
 use relupd::state::plan::{Plan, PlanStep, Purpose};
-use relupd::state::release::ReleaseId;
 use relupd::state::rollout::{
     AbortMode, Elapsed, HaltReason, NodeProgress, Notes, Phase, Rollout, Stage, Step, TriedRung, Turn,
 };
-use relupd::state::{ClusterState, Genesis, Outcome, Quarantine};
+use relupd::state::{ClusterState, Outcome, Quarantine};
+use relupd_core::samples::{self, app, node, release, version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 const AT: Duration = Duration::from_secs(100);
 const ROLLOUT: RolloutId = RolloutId(1);
-
-fn node(number: u64) -> NodeId {
-    NodeId::from_parts(number, 0)
-}
-
-fn app() -> AppName {
-    "shop".parse().expect("a name")
-}
-
-fn version(text: &str) -> ReleaseVersion {
-    text.parse().expect("a version")
-}
-
-fn release(text: &str) -> ReleaseId {
-    ReleaseId {
-        name: "shop".parse().expect("a name"),
-        version: version(text),
-        manifest: Digest::of(text.as_bytes()),
-    }
-}
 
 fn life() -> BootNonce {
     BootNonce("life".to_owned())
@@ -68,66 +41,14 @@ fn aborted() -> HaltReason {
 }
 
 fn spec() -> AppSpec {
-    AppSpec {
-        name: app(),
-        release: "shop".parse().expect("a name"),
-        placement: BTreeMap::new(),
-        root: "/opt/shop".to_owned(),
-        driver: DriverKind::Erlang,
-        service: ServiceKind::Child,
-        user: None,
-        arguments: vec![],
-        environment: BTreeMap::new(),
-        stop_grace: Duration::from_secs(1),
-        health: HealthPolicy {
-            interval: Duration::from_secs(1),
-            healthy_after: 1,
-            unhealthy_after: 1,
-            start_grace: Duration::ZERO,
-            checks: vec![],
-        },
-        upgrade: UpgradePolicy {
-            method: MethodPolicy::Auto,
-            preflight: Box::default(),
-            hot: Box::default(),
-            canary: 0,
-            promote: Promote::Auto,
-            max_in_flight: 1,
-            max_unavailable: 0,
-            bake: Duration::from_secs(10),
-            permanent: Permanent::AtEnd,
-            on_failure: OnFailure::Revert,
-            already_sick: AlreadySick::Refuse,
-            unreachable: Unreachable::Refuse,
-            progress_deadline: Duration::from_secs(60),
-            rollout_deadline: Duration::from_secs(3600),
-            revert_deadline: Duration::from_secs(600),
-            orphan: Orphan::Hold,
-        },
-    }
+    let mut spec = samples::spec();
+    spec.upgrade.bake = Duration::from_secs(10);
+    spec
 }
 
 /// Three nodes on 1.0.0 in a rollout to 2.0.0, in this phase, all of them at this step.
 fn state(phase: Phase, step: &Step) -> ClusterState {
-    let first = NodeRecord {
-        id: node(1),
-        raft_id: RaftId(1),
-        name: "n1".to_owned(),
-        address: "127.0.0.1:1".parse().expect("an address"),
-        labels: BTreeMap::new(),
-        key: Digest::of(b"key"),
-        sealing_key: vec![],
-        certificates: vec![],
-        renewal: None,
-        renewed: None,
-        daemon_version: String::new(),
-        reads: Format::FIRST,
-        joined_at: Default::default(),
-        membership: Membership::Present,
-    };
-    let cluster = ClusterId::from_parts(1, 1);
-    let mut state =
-        ClusterState::new(Genesis { cluster, certificate: String::new(), sealed_key: vec![], first });
+    let mut state = samples::genesis();
     let plan_step = |number| PlanStep {
         node: node(number),
         from: Some(release("1.0.0")),

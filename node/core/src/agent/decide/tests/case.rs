@@ -3,11 +3,11 @@
 use crate::agent::decide::{Action, Input, decide};
 use crate::agent::ledger::{LedgerEntry, Trial, TrialProgress};
 use crate::agent::memory::Memory;
-use crate::agent::samples::{app, life, node, release, spec, version};
 use crate::clock::Monotonic;
 use crate::driver::{Condition, Liveness, Method, Observation, Running};
 use crate::health::{Health, Verdict};
 use crate::ids::{Generation, PlanId, RolloutId};
+use crate::samples::{app, life, node, release, spec, version};
 use crate::state::app::{App, Assignment, Instance, Order};
 use crate::state::command::Report;
 use crate::state::plan::{Plan, PlanStep, Purpose};

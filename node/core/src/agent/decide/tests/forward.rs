@@ -1,9 +1,9 @@
 use super::case::{BAKE, Case, at, healthy, seen, torn, unhealthy};
 use crate::agent::decide::{Action, WaitingFor};
 use crate::agent::ledger::TrialProgress;
-use crate::agent::samples::life;
 use crate::driver::{Check, CheckResult, Condition, Liveness, Method, Observation, Running};
 use crate::health::Verdict;
+use crate::samples::life;
 use crate::spec::MethodPolicy;
 use crate::state::app::Order;
 use crate::state::command::Report;

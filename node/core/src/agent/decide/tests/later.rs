@@ -1,9 +1,9 @@
 use super::case::{Case, GENERATION, ROLLOUT, healthy, seen, torn, unhealthy};
 use crate::agent::decide::{Action, Authority};
 use crate::agent::ledger::{Ladder, LedgerEntry, Orphan as OrphanNote, TrialProgress, WayBack};
-use crate::agent::samples::life;
 use crate::driver::{Condition, Liveness, Method, Observation, Rung, Running};
 use crate::health::Verdict;
+use crate::samples::life;
 use crate::spec::Orphan;
 use crate::state::app::Order;
 use crate::state::command::{OrphanOutcome, Report};
