@@ -59,7 +59,8 @@ pub(crate) enum Command {
     /// Apps: where they run, how they are upgraded
     #[command(subcommand)]
     App(app::Command),
-    /// Plan how an app gets to a version: who, in which order, how, and the way back. Changes nothing
+    /// Plan how an app gets to a version: who, in which order, how, the way back, and what each node's
+    /// preflight says to it now. Changes nothing
     Plan(plan::PlanArgs),
     /// Carry a plan out
     #[command(subcommand)]

@@ -14,6 +14,7 @@ mod fail_point;
 pub mod health;
 pub mod identity;
 pub mod membership;
+pub mod preflight;
 pub mod reconciler;
 pub mod service;
 pub mod store;

@@ -93,6 +93,25 @@ pub struct Step {
     pub method: String,
     /// What preflight found when the node was last prepared for the same.
     pub checks: Vec<Check>,
+    /// What the node says now; only where the plan was just made.
+    pub preflight: Option<Preflight>,
+}
+
+impl Step {
+    /// The node's own word on a check, by the check's key.
+    #[must_use]
+    pub fn told(&self, key: &str) -> Option<&Check> {
+        self.preflight.as_ref()?.checks.iter().find(|check| check.name.split(' ').next() == Some(key))
+    }
+}
+
+/// What a node says to its step.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Preflight {
+    /// What it could tell.
+    pub checks: Vec<Check>,
+    /// Why it says nothing.
+    pub no_answer: String,
 }
 
 /// A rollout.
@@ -159,10 +178,12 @@ pub struct Progress {
 pub struct Check {
     /// Which check.
     pub name: String,
-    /// `passed`, `not_hot`, `warning` or `failed`.
+    /// `passed`, `not_hot`, `warning`, `failed` or `unknown`.
     pub result: String,
     /// Why it does not hold.
     pub reason: String,
+    /// What to do about it.
+    pub remedy: String,
 }
 
 /// What a hot installation did to processes.

@@ -17,7 +17,14 @@ async fn at_work(play: &Play) -> Vec<JoinHandle<anyhow::Result<Answer>>> {
         tokio::spawn(async move { http::get_within(app, LONG, Duration::from_secs(60)).await })
     };
     let asked = play.cluster.apps().into_iter().map(ask).collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    for (node, app) in play.cluster.apps() {
+        let what = format!("{node} works at the long request");
+        let works = wait::until(&what, Duration::from_secs(10), async || {
+            let answer = http::get(app, "/slow").await?;
+            Ok(answer.body.contains("\"at_work\":1").then_some(()))
+        });
+        works.await.unwrap();
+    }
     asked
 }
 
@@ -63,7 +70,8 @@ async fn long_requests_outlive_up_commit_and_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_request_outlives_a_trial_that_is_taken_back() {
-    let spec = SpecConfig { bake: Duration::from_secs(60), ..quick() };
+    // The way back is healthy only after a bake of its own.
+    let spec = SpecConfig { bake: Duration::from_secs(6), ..quick() };
     let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &spec).await;
     let ctl = play.ctl();
     let requests = at_work(&play).await;
@@ -117,27 +125,4 @@ async fn a_node_that_suspended_a_process_for_too_long_is_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_say_how_long_processes_were_suspended_is_not_committed_under_max_suspend() {
     assert_says(&refused("max_suspend = \"1s\"", "/trace").await, &["max_suspend is 1s", "not be measured"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_preflight_found_is_shown_with_the_next_plan_of_the_same_way() {
-    let upgrade = "method = \"hot\"";
-    let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &SpecConfig { upgrade, ..quick() }).await;
-    let (ctl, (_, app)) = (play.ctl(), play.cluster.apps().remove(0));
-    let plan = ctl.plan(APP, "0.2.0").await.unwrap();
-    assert!(plan.steps[0].checks.is_empty(), "nobody was asked yet: {plan:?}");
-    for page in ["/linger", "/reload"] {
-        http::get(app, page).await.unwrap();
-    }
-    let ended = ctl.roll(APP, "0.2.0").await.unwrap();
-    assert_eq!(ended.summary.phase, "refused", "{}", ended.summary.reason);
-    let said = ctl.run(&["plan", APP, "0.2.0"]).await.unwrap().stdout;
-    assert_says(
-        &said,
-        &["when the nodes were last prepared", "P12 no process runs old code: not hot", "shop_lingering"],
-    );
-    let plan = ctl.plan(APP, "0.2.0").await.unwrap();
-    let found = plan.steps[0].checks.iter().find(|check| check.name.starts_with("P12")).unwrap();
-    assert_eq!(found.result, "not_hot");
-    assert_says(&found.reason, &["shop_lingering", "shop_routes"]);
 }

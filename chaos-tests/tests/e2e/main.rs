@@ -12,6 +12,7 @@ mod long_running;
 mod membership;
 mod one_node;
 mod operators;
+mod planning;
 mod recovery;
 mod releases;
 mod relups;

@@ -53,11 +53,31 @@ pub(super) fn plan_text(plan: &v1::Plan) -> String {
         plan.version,
         table.trim_fmt()
     );
-    let checks = plan.steps.iter().map(|step| (step.node_name.as_str(), step.checks.as_slice()));
-    match preflight_text(checks) {
-        Some(text) => {
-            format!("{plan_table}\n\nwhat preflight found when the nodes were last prepared for it:\n{text}")
-        }
-        None => plan_table,
+    let mut parts = vec![plan_table];
+    let asked = plan.steps.iter().filter(|step| step.preflight.is_some());
+    let answers = asked.clone().map(|step| (step.node_name.as_str(), told(step)));
+    if let Some(text) = preflight_text(answers) {
+        parts.push(format!("what the nodes say to it now:\n{text}"));
     }
+    // What a node says now is worth more than what it once said.
+    let silent = plan.steps.iter().filter(|step| told(step).is_empty());
+    let before = silent.map(|step| (step.node_name.as_str(), step.checks.as_slice()));
+    if let Some(text) = preflight_text(before) {
+        parts.push(format!("what preflight found when the nodes were last prepared for it:\n{text}"));
+    }
+    let no_answer = asked.filter_map(no_answer).collect::<Vec<_>>();
+    if !no_answer.is_empty() {
+        parts.push(format!("of these nothing is known now:\n{}", no_answer.join("\n")));
+    }
+    parts.join("\n\n")
+}
+
+/// What a node says now.
+fn told(step: &v1::PlanStep) -> &[v1::Check] {
+    step.preflight.as_ref().map(|said| said.checks.as_slice()).unwrap_or_default()
+}
+
+fn no_answer(step: &v1::PlanStep) -> Option<String> {
+    let reason = step.preflight.as_ref().map(|said| said.no_answer.as_str())?;
+    (!reason.is_empty()).then(|| format!("- {}: {reason}", step.node_name))
 }

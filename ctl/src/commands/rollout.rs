@@ -9,6 +9,7 @@ use crate::session::{Session, answer, present};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use relupd_proto::api::v1;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -252,14 +253,35 @@ fn processes(count: u32) -> String {
 pub(super) fn preflight_text<'a>(nodes: impl Iterator<Item = (&'a str, &'a [v1::Check])>) -> Option<String> {
     let mut table = table(&["node", "preflight", "reason", "what to do"]);
     for (node, checks) in nodes.filter(|(_, checks)| !checks.is_empty()) {
-        let passed = checks.iter().filter(|check| check.result() == v1::CheckResult::Passed).count();
-        table.add_row([node.to_owned(), format!("{passed} of {} hold", checks.len()), String::new()]);
-        for check in checks.iter().filter(|check| check.result() != v1::CheckResult::Passed) {
+        let with = |result| checks.iter().filter(move |check| check.result() == result);
+        let (passed, unknown) = (with(v1::CheckResult::Passed), with(v1::CheckResult::Unknown));
+        let holds = format!("{} of {} hold", passed.count(), checks.len());
+        table.add_row([node.to_owned(), holds, String::new()]);
+        let told = |check: &&v1::Check| {
+            !matches!(check.result(), v1::CheckResult::Passed | v1::CheckResult::Unknown)
+        };
+        for check in checks.iter().filter(told) {
             let what = format!("{}: {}", check.name, human::label(check.result()));
             table.add_row([node.to_owned(), what, check.reason.clone(), human::or_dash(&check.remedy)]);
         }
+        for (reason, keys) in by_reason(unknown) {
+            table.add_row([node.to_owned(), format!("{}: unknown", keys.join(", ")), reason.to_owned()]);
+        }
     }
     (!table.is_empty()).then(|| table.trim_fmt())
+}
+
+/// Checks that say nothing for the same reason are told in one line.
+fn by_reason<'a>(checks: impl Iterator<Item = &'a v1::Check>) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for check in checks {
+        let key = check.name.split(' ').next().unwrap_or(&check.name);
+        let keys = reasons.entry(&check.reason).or_default();
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    reasons
 }
 
 fn remedies_text(remedies: &[v1::Remedy]) -> String {

@@ -70,6 +70,37 @@ fn what_preflight_found_is_shown_with_the_plan_of_the_same_way() {
 }
 
 #[test]
+fn what_the_nodes_say_to_a_plan_is_shown_with_it() {
+    let unknown = |name: &str| v1::Check {
+        name: name.to_owned(),
+        result: v1::CheckResult::Unknown.into(),
+        reason: "not known until prepared".to_owned(),
+        ..Default::default()
+    };
+    let writable = v1::Check {
+        name: "P8 owner, permissions and space".to_owned(),
+        result: v1::CheckResult::Failed.into(),
+        reason: "/opt/shop/lib can be written by others than its owner".to_owned(),
+        remedy: "take the permission away: `chmod go-w`".to_owned(),
+    };
+    let told =
+        vec![unknown("P1 release is placed"), writable, unknown("P4 covered"), unknown("P4 protocols")];
+    let silent = "did not answer: 10.0.0.8:7400 was silent for 2s".to_owned();
+    let says = |checks, no_answer| Some(v1::Preflight { checks, no_answer });
+    let asked =
+        |order, preflight| v1::PlanStep { preflight, ..step(order, v1::Method::Hot, "relup both ways", &[]) };
+    let third = v1::PlanStep { checks: checks(), ..asked(3, says(vec![], silent)) };
+    let plan = v1::Plan {
+        id: "p5".to_owned(),
+        app: "shop".to_owned(),
+        version: "0.2.0".to_owned(),
+        steps: vec![asked(1, says(checks(), String::new())), asked(2, says(told, String::new())), third],
+        ..Default::default()
+    };
+    insta::assert_snapshot!(plan::plan_text(&plan));
+}
+
+#[test]
 fn what_a_hot_upgrade_cost_is_shown_node_by_node() {
     let measured = v1::Measured {
         took_us: 23_456,

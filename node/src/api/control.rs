@@ -2,10 +2,12 @@
 //! and store; tests implement it over a plain `ClusterState`.
 
 use crate::ids::{AppName, ClusterId, Digest, NodeId, RolloutId};
+use crate::preflight::Answer;
 use crate::rollout::waiting::Waiting;
 use crate::state::ClusterState;
 use crate::state::command::{Actor, Applied, Command};
 use crate::state::node::{OperatorRecord, Role};
+use crate::state::plan::Plan;
 use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseId;
 use async_trait::async_trait;
@@ -46,6 +48,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Has the command decided by the cluster, wherever the leader is, and applied here.
     async fn propose(&self, actor: Actor, command: Command) -> Result<Applied, ControlError>;
+
+    /// What every node of a plan says to its step, now. Changes nothing; there is an answer for each of them.
+    async fn preflight(&self, plan: &Plan) -> BTreeMap<NodeId, Answer>;
 
     /// What a rollout waits for, with values; nothing where it is terminal.
     async fn explain(&self, rollout: RolloutId) -> Result<Vec<Waiting>, ControlError>;

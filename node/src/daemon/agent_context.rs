@@ -3,6 +3,7 @@
 use super::cluster::Cluster;
 use super::contact::Contact;
 use super::drivers::Drivers;
+use super::foresight::OpenDrivers;
 use super::releases::Releases;
 use crate::agent::{AgentContext, ContextError, Opened};
 use crate::clock::{Monotonic, monotonic};
@@ -33,6 +34,7 @@ pub(crate) struct Host {
     contact: Contact,
     metrics: Metrics,
     drivers: Drivers,
+    open: OpenDrivers,
     /// Of the apps that are open.
     prompts: watch::Sender<BTreeMap<AppName, Prompt>>,
 }
@@ -44,10 +46,11 @@ impl Host {
         releases: Arc<Releases>,
         contact: Contact,
         metrics: Metrics,
+        open: OpenDrivers,
     ) -> Self {
         let drivers = Drivers::new(Arc::clone(&settings));
         let prompts = watch::Sender::new(BTreeMap::new());
-        Self { settings, cluster, releases, contact, metrics, drivers, prompts }
+        Self { settings, cluster, releases, contact, metrics, drivers, open, prompts }
     }
 
     fn variables(&self) -> NodeVariables {
@@ -69,6 +72,7 @@ impl Host {
             return Err(why.into());
         }
         let driver = self.drivers.open(&app)?;
+        self.open.opened(&app.name, &driver);
         let surroundings = Surroundings {
             directory: app.root.clone(),
             environment: app.environment.clone(),

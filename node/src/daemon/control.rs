@@ -16,12 +16,14 @@ use crate::identity::{
 };
 use crate::ids::{ClusterId, Digest, NodeId, RaftId, RolloutId, TokenId};
 use crate::membership;
+use crate::preflight::{Answer, Budget, Question, ask_all};
 use crate::rollout::step::step;
 use crate::rollout::view::View;
 use crate::rollout::waiting::Waiting;
 use crate::state::ClusterState;
 use crate::state::command::{Actor, Applied, Command};
 use crate::state::node::OperatorRecord;
+use crate::state::plan::{Plan, PlanStep};
 use crate::state::release::{ReleaseId, ReleaseRecord};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -110,6 +112,18 @@ impl ControlPlane for Control {
     async fn propose(&self, actor: Actor, command: Command) -> Result<Applied, ControlError> {
         let outcome = self.member()?.cluster.propose(actor, command).await.map_err(undecided)?;
         Ok(outcome?)
+    }
+
+    async fn preflight(&self, plan: &Plan) -> BTreeMap<NodeId, Answer> {
+        let Ok(member) = self.member() else { return BTreeMap::new() };
+        let question = |step: &PlanStep| Question {
+            app: plan.app.clone(),
+            to: plan.to.clone(),
+            from: step.from.as_ref().map(|from| from.version.clone()),
+            method: step.method,
+        };
+        let questions = plan.steps.iter().map(|step| (step.node, question(step))).collect();
+        ask_all(Arc::clone(&member.preflights), questions, Budget::default()).await
     }
 
     /// The leader knows what it waits for. Anybody else reckons it from the state and from gossip,

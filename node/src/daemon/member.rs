@@ -6,6 +6,7 @@ use super::agent_context::Host;
 use super::authority::{Authority, IssueError};
 use super::cluster::Cluster;
 use super::contact::Contact;
+use super::foresight::{Foresight, OpenDrivers};
 use super::outside::Outside;
 use super::releases::Releases;
 use super::replicated::Replicated;
@@ -19,6 +20,7 @@ use crate::consensus::voters::{self, VoterSettings};
 use crate::consensus::{self, Exit, Options, RaftNetwork, Storage, StorageError};
 use crate::identity::{DirectoryError, InvalidMembership, KeyError, NodeIdentity, Revocations, random};
 use crate::membership::{self, GenerationError, MembershipError, quic_link, raise_generation};
+use crate::preflight::{self, PreflightPeers};
 use crate::reconciler;
 use crate::rollout::round::Waits;
 use crate::state::ClusterState;
@@ -36,6 +38,7 @@ pub(crate) struct Member {
     pub(crate) authority: Authority,
     pub(crate) releases: Arc<Releases>,
     pub(crate) transport: Transport,
+    pub(crate) preflights: Arc<dyn PreflightPeers>,
     gossip: Arc<membership::Handle>,
     waits: watch::Receiver<Waits>,
     tasks: Mutex<JoinSet<()>>,
@@ -111,6 +114,12 @@ impl Member {
         let authority = Authority::new(cluster.clone(), identity.sealing.clone());
         let gossip = Arc::new(start_gossip(settings, &identity, &transport, &addresses).await?);
         transport.register(Protocol::Store, Arc::new(StoreServer::new(releases.store().clone())));
+        let open = OpenDrivers::new();
+        let foresight = Foresight { cluster: cluster.clone(), open: open.clone() };
+        let foresight = preflight::Server::new(Arc::new(foresight));
+        transport.register(Protocol::Preflight, Arc::new(foresight.clone()));
+        let preflights =
+            preflight::QuicPeers::new(identity.node, foresight, transport.clone(), addresses.roster());
         transport
             .register_admission(Arc::new(Door { cluster: cluster.clone(), authority: authority.clone() }));
 
@@ -139,6 +148,7 @@ impl Member {
             Arc::clone(&releases),
             contact,
             outside.metrics.clone(),
+            open,
         );
         tasks.spawn(agent::run(Arc::new(host)));
         Ok(Self {
@@ -146,6 +156,7 @@ impl Member {
             authority,
             releases,
             transport,
+            preflights: Arc::new(preflights),
             gossip,
             waits: waits_seen,
             tasks: Mutex::new(tasks),

@@ -11,6 +11,7 @@ pub mod contact;
 mod control;
 mod drivers;
 mod figures;
+mod foresight;
 mod joining;
 mod member;
 mod outside;

@@ -7,8 +7,8 @@ mod host;
 pub use host::{FakeHost, Fault, Step};
 
 use super::{
-    Check, CheckResult, Condition, Drained, DriverError, Liveness, Measured, Method, Observation, Purge,
-    ReleaseDriver, Rung, Running, StagedRelease, Transition,
+    Check, CheckResult, Condition, Drained, DriverError, Foreseen, Liveness, Measured, Method, Observation,
+    Purge, ReleaseDriver, Rung, Running, StagedRelease, Transition,
 };
 use crate::ids::{Digest, ReleaseVersion};
 use async_trait::async_trait;
@@ -142,6 +142,14 @@ impl ReleaseDriver for FakeDriver {
             Some(_) | None => CheckResult::Passed,
         };
         Ok(vec![Check { name: "fake".to_owned(), result }])
+    }
+
+    async fn foresee(
+        &self,
+        transition: &Transition,
+        _manifest: &Digest,
+    ) -> Result<Vec<Foreseen>, DriverError> {
+        Ok(self.preflight(transition).await?.into_iter().map(Foreseen::from).collect())
     }
 
     async fn install(&self, transition: &Transition) -> Result<(), DriverError> {

@@ -13,8 +13,8 @@ pub mod restart;
 mod run_directory;
 
 pub use relupd_core::driver::{
-    Check, CheckResult, Condition, Drained, DriverError, Liveness, Measured, Method, Observation, Purge,
-    Rung, Running, Transition,
+    Check, CheckResult, Condition, Drained, DriverError, Foreseen, Liveness, Measured, Method, Observation,
+    Outlook, Purge, Rung, Running, Transition,
 };
 pub use run_directory::AppUser;
 
@@ -52,6 +52,11 @@ pub trait ReleaseDriver: Send + Sync {
     /// Everything that can be known before the transition. The order of checks is the order in
     /// which an operator should read them.
     async fn preflight(&self, transition: &Transition) -> Result<Vec<Check>, DriverError>;
+
+    /// The same for a way that is planned: where `to` is not placed under this manifest, as much of it as
+    /// can be told without. Changes nothing.
+    async fn foresee(&self, transition: &Transition, manifest: &Digest)
+    -> Result<Vec<Foreseen>, DriverError>;
 
     /// Installs `to` as a trial: it runs, and a reboot would return to `from`.
     async fn install(&self, transition: &Transition) -> Result<(), DriverError>;

@@ -38,6 +38,7 @@ pub(super) struct Handlers {
     gossip: OnceLock<Arc<dyn Handler>>,
     raft: OnceLock<Arc<dyn Handler>>,
     store: OnceLock<Arc<dyn Handler>>,
+    preflight: OnceLock<Arc<dyn Handler>>,
     join: OnceLock<Arc<dyn Admission>>,
     joiners: Arc<Semaphore>,
 }
@@ -48,6 +49,7 @@ impl Handlers {
             gossip: OnceLock::new(),
             raft: OnceLock::new(),
             store: OnceLock::new(),
+            preflight: OnceLock::new(),
             join: OnceLock::new(),
             joiners: Arc::new(Semaphore::new(JOINERS)),
         }
@@ -58,6 +60,7 @@ impl Handlers {
             Protocol::Gossip => &self.gossip,
             Protocol::Raft => &self.raft,
             Protocol::Store => &self.store,
+            Protocol::Preflight => &self.preflight,
             Protocol::Join => {
                 tracing::error!("the join protocol is served by an admission, not by a handler");
                 return;
@@ -131,6 +134,7 @@ impl Shared {
             Protocol::Gossip => self.handlers.gossip.get(),
             Protocol::Raft => self.handlers.raft.get(),
             Protocol::Store => self.handlers.store.get(),
+            Protocol::Preflight => self.handlers.preflight.get(),
             Protocol::Join => return Ok(self.greet_joiner(quic)),
         };
         let (peer, node, validity) = match self.judge(&quic) {

@@ -12,13 +12,15 @@ pub enum Protocol {
     Raft,
     /// Release files.
     Store,
+    /// What a node would say to a planned upgrade.
+    Preflight,
     /// How a host becomes a node; the only one for callers without a certificate.
     Join,
 }
 
 impl Protocol {
     /// Every protocol, as the endpoint offers them.
-    pub const ALL: [Self; 4] = [Self::Gossip, Self::Raft, Self::Store, Self::Join];
+    pub const ALL: [Self; 5] = [Self::Gossip, Self::Raft, Self::Store, Self::Preflight, Self::Join];
 
     /// The name in the TLS handshake.
     #[must_use]
@@ -27,6 +29,7 @@ impl Protocol {
             Self::Gossip => "relupd-gossip/1",
             Self::Raft => "relupd-raft/1",
             Self::Store => "relupd-store/1",
+            Self::Preflight => "relupd-preflight/1",
             Self::Join => "relupd-join/1",
         }
     }
@@ -42,6 +45,7 @@ impl fmt::Display for Protocol {
             Self::Gossip => "gossip",
             Self::Raft => "raft",
             Self::Store => "store",
+            Self::Preflight => "preflight",
             Self::Join => "join",
         })
     }

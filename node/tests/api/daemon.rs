@@ -8,11 +8,14 @@ use relupd::api::control::{
     ControlError, ControlPlane, Liveness, MadeRelup, Member, NewToken, OperatorCredentials, RaftStatus,
 };
 use relupd::api::{bind_unix, serve_unix};
+use relupd::driver::{CheckResult, Foreseen, Outlook};
 use relupd::identity::Role;
 use relupd::ids::{ClusterId, CommandId, Digest, NodeId, RolloutId};
+use relupd::preflight::Answer;
 use relupd::rollout::waiting::Waiting;
 use relupd::state::ClusterState;
 use relupd::state::command::{Actor, Applied, Command, Entry};
+use relupd::state::plan::{Plan, PlanStep};
 use relupd::state::release::ReleaseId;
 use relupd_release::diff::ReleaseDiff;
 use relupd_release::{ApplicationName, Contents};
@@ -123,6 +126,18 @@ impl ControlPlane for FakeDaemon {
         let outcome = world.state.apply(&Entry { id, actor, at: Timestamp::UNIX_EPOCH, command });
         self.states.send_replace(Arc::new(world.state.clone()));
         Ok(outcome?)
+    }
+
+    /// The first node would go; the others are not there.
+    async fn preflight(&self, plan: &Plan) -> BTreeMap<NodeId, Answer> {
+        let known = Foreseen { name: "P8 space".to_owned(), outlook: Outlook::Known(CheckResult::Passed) };
+        let unknown = Outlook::Unknown { reason: "not known until prepared".to_owned() };
+        let found = vec![known, Foreseen { name: "P1 placed".to_owned(), outlook: unknown }];
+        let answer = |(position, step): (usize, &PlanStep)| {
+            let silent = Err("did not answer: it is away".to_owned());
+            (step.node, if position == 0 { Ok(found.clone()) } else { silent })
+        };
+        plan.steps.iter().enumerate().map(answer).collect()
     }
 
     async fn explain(&self, rollout: RolloutId) -> Result<Vec<Waiting>, ControlError> {

@@ -1,6 +1,6 @@
 //! A rollout as its operator sees it.
 
-use crate::client::{connect, plan_id, refusal, start};
+use crate::client::{connect, plan, plan_id, refusal, start};
 use crate::daemon::Served;
 use crate::world::{World, spec};
 use relupd::ids::RolloutId;
@@ -15,6 +15,19 @@ async fn started(served: &Served) -> (Channel, RolloutServiceClient<Channel>, Ro
     let rollout = start(&channel, &plan).await.unwrap().into_inner().rollout.unwrap();
     let id = rollout.summary.unwrap().id.parse().unwrap();
     (channel.clone(), RolloutServiceClient::new(channel), id)
+}
+
+#[tokio::test]
+async fn a_plan_shows_what_each_node_says_to_it_and_unknown_is_a_value() {
+    let served = Served::start(World::settled(2, spec()));
+    let plan = plan(&connect(&served).await, "0.2.0").await.unwrap().into_inner().plan.unwrap();
+    let [first, second] = [&plan.steps[0], &plan.steps[1]].map(|step| step.preflight.as_ref().unwrap());
+    let results: Vec<_> = first.checks.iter().map(v1::Check::result).collect();
+    assert_eq!(results, [v1::CheckResult::Passed, v1::CheckResult::Unknown]);
+    assert_eq!((first.no_answer.as_str(), first.checks[1].reason.as_str()), ("", "not known until prepared"));
+    assert_eq!((second.checks.len(), second.no_answer.as_str()), (0, "did not answer: it is away"));
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["steps"][0]["preflight"]["checks"][1]["result"], "unknown");
 }
 
 #[tokio::test]

@@ -33,6 +33,9 @@ respond(<<"/linger">>) ->
 respond(<<"/slow/", Ms/binary>>) ->
     timer:sleep(binary_to_integer(Ms)),
     {200, json(#{version => ?VERSION})};
+%% How many of these are at work.
+respond(<<"/slow">>) ->
+    {200, json(#{at_work => length([Pid || Pid <- processes(), is_slow(Pid)])})};
 %% From now on a migration takes so long.
 respond(<<"/drowsy/", Ms/binary>>) ->
     ok = shop_witness:drowse(binary_to_integer(Ms)),
@@ -66,6 +69,13 @@ respond(<<"/code">>) ->
     {200, json(shop_witness:code())};
 respond(_Path) ->
     {404, json(#{error => "no such page"})}.
+
+%% A request sleeps in here, called by the code that answers it.
+is_slow(Pid) ->
+    case process_info(Pid, current_stacktrace) of
+        {current_stacktrace, [{timer, sleep, 1, _} | Callers]} -> lists:keymember(?MODULE, 1, Callers);
+        _ -> false
+    end.
 
 %% Stays in this version of the module until it is told to end.
 linger() ->

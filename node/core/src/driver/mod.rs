@@ -1,8 +1,10 @@
 //! The words between an agent and the drivers of its apps: what was observed, what is asked for, what
 //! became of it. The drivers themselves are in the daemon.
 
+mod check;
 mod error;
 
+pub use check::{Check, CheckResult, Foreseen, Outlook};
 pub use error::{DriverError, ServiceError};
 
 use crate::ids::{BootNonce, ReleaseVersion};
@@ -104,47 +106,6 @@ pub enum Condition {
     Debris { detail: String },
     /// Could not be told.
     Unknown { reason: String },
-}
-
-/// One check of a preflight.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// The check's name, e.g. `P3 relup leads there`; its first word is its key.
-    pub name: String,
-    /// What came of it.
-    pub result: CheckResult,
-}
-
-impl Check {
-    /// The name that a policy knows it by, e.g. `P3`.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        self.name.split(' ').next().unwrap_or(&self.name)
-    }
-
-    /// As it is kept for as long as its rollout is: of a check that holds nobody asks more than which.
-    #[must_use]
-    pub fn in_brief(&self) -> Self {
-        let name = if self.result == CheckResult::Passed { self.key() } else { &self.name };
-        Self { name: name.to_owned(), result: self.result.clone() }
-    }
-}
-
-/// What came of a check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CheckResult {
-    /// Holds.
-    Passed,
-    /// Holds for `restart`, not for `hot`.
-    NotHot {
-        reason: String,
-        #[serde(default)]
-        remedy: String,
-    },
-    /// Does not hold, and the app's policy takes that for a warning.
-    Warning { reason: String },
-    /// Does not hold.
-    Failed { reason: String, remedy: String },
 }
 
 /// A step that the driver is asked to take: from where to where.

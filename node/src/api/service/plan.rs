@@ -9,6 +9,7 @@ use crate::rollout::plan;
 use crate::state::command::Applied;
 use crate::state::node::Role;
 use relupd_proto::api::v1;
+use std::collections::BTreeMap;
 use tonic::{Request, Response, Status};
 
 pub(crate) struct Plans(pub(crate) Context);
@@ -32,7 +33,8 @@ impl v1::plan_service_server::PlanService for Plans {
         };
         let state = self.0.local_state()?;
         let plan = resolve::plan(&state, &id.to_string())?;
-        Ok(Response::new(v1::CreatePlanResponse { plan: Some(view::plan::plan(&state, plan)) }))
+        let answers = self.0.control().preflight(plan).await;
+        Ok(Response::new(v1::CreatePlanResponse { plan: Some(view::plan::plan(&state, plan, &answers)) }))
     }
 
     async fn get_plan(
@@ -42,6 +44,7 @@ impl v1::plan_service_server::PlanService for Plans {
         self.0.admit(&request, Role::Viewer)?;
         let state = self.0.fresh_state().await?;
         let plan = resolve::plan(&state, &request.into_inner().id)?;
-        Ok(Response::new(v1::GetPlanResponse { plan: Some(view::plan::plan(&state, plan)) }))
+        let shown = view::plan::plan(&state, plan, &BTreeMap::new());
+        Ok(Response::new(v1::GetPlanResponse { plan: Some(shown) }))
     }
 }

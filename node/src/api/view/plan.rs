@@ -1,16 +1,26 @@
 //! Plans.
 
 use super::{node_name, time};
-use crate::driver::{Check, CheckResult, Method, Rung};
-use crate::ids::RolloutId;
+use crate::driver::{Check, CheckResult, Foreseen, Method, Outlook, Rung};
+use crate::ids::{NodeId, RolloutId};
+use crate::preflight::Answer;
 use crate::state::ClusterState;
 use crate::state::plan::{Plan, PlanStep, Purpose};
 use crate::state::rollout::Rollout;
 use relupd_proto::api::v1;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(crate) fn plan(state: &ClusterState, plan: &Plan) -> v1::Plan {
-    let steps = (1..).zip(&plan.steps).map(|(order, one)| step(state, plan, order, one)).collect();
+/// A plan, with what its nodes say to it where they were asked just now.
+pub(crate) fn plan(state: &ClusterState, plan: &Plan, asked: &BTreeMap<NodeId, Answer>) -> v1::Plan {
+    let step = |(order, one): (u32, &PlanStep)| {
+        let shown = step(state, plan, order, one);
+        match asked.get(&one.node) {
+            Some(answer) => v1::PlanStep { preflight: Some(preflight(answer)), ..shown },
+            None => shown,
+        }
+    };
+    let steps = (1..).zip(&plan.steps).map(step).collect();
     v1::Plan {
         id: plan.id.to_string(),
         app: plan.app.to_string(),
@@ -42,11 +52,11 @@ fn step(state: &ClusterState, plan: &Plan, order: u32, step: &PlanStep) -> v1::P
         canary: step.canary,
         checks: checked.map(|(_, checks)| checks.iter().map(check).collect()).unwrap_or_default(),
         checked_by: checked.map(|(rollout, _)| rollout.to_string()).unwrap_or_default(),
+        preflight: None,
     }
 }
 
-/// What preflight has found the last time that this node was prepared to go the same way: that is asked of
-/// a node when a rollout prepares it, and not when a plan is made.
+/// What preflight has found the last time that this node was prepared to go the same way.
 fn last_preflight<'a>(
     state: &'a ClusterState,
     plan: &Plan,
@@ -62,6 +72,25 @@ fn last_preflight<'a>(
         (!checks.is_empty()).then_some((rollout.id, checks))
     };
     state.rollouts.values().rev().filter(same_way).find_map(checks)
+}
+
+fn preflight(answer: &Answer) -> v1::Preflight {
+    match answer {
+        Ok(found) => v1::Preflight { checks: found.iter().map(foreseen).collect(), no_answer: String::new() },
+        Err(reason) => v1::Preflight { checks: Vec::new(), no_answer: reason.clone() },
+    }
+}
+
+fn foreseen(found: &Foreseen) -> v1::Check {
+    match &found.outlook {
+        Outlook::Known(result) => check(&Check { name: found.name.clone(), result: result.clone() }),
+        Outlook::Unknown { reason } => v1::Check {
+            name: found.name.clone(),
+            result: v1::CheckResult::Unknown.into(),
+            reason: reason.clone(),
+            remedy: String::new(),
+        },
+    }
 }
 
 pub(crate) fn check(check: &Check) -> v1::Check {

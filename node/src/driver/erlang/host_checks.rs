@@ -143,25 +143,29 @@ fn listed(findings: &[String]) -> Option<String> {
 }
 
 /// `P8`: relupd can write below the release root, nobody else can, the app's user can read what it
-/// boots, and there is some room.
+/// boots, and there is some room. Without a placed release, of what is there.
 pub(super) fn permissions_and_space(
     layout: &Layout,
-    entry: &Entry,
-    version: &ReleaseVersion,
+    placed: Option<(&Entry, &ReleaseVersion)>,
     user: Option<&AppUser>,
 ) -> Result<CheckResult, At> {
-    let release = layout.release(version);
-    let erts = layout.root().join(format!("erts-{}", entry.erts));
-    let written =
-        [layout.root().to_owned(), layout.libraries(), layout.releases(), layout.root().join("bin")];
+    let mut written =
+        vec![layout.root().to_owned(), layout.libraries(), layout.releases(), layout.root().join("bin")];
+    if placed.is_none() {
+        written.retain(|directory| directory.exists());
+    }
     for directory in &written {
         if let Err(error) = rustix::fs::access(directory, rustix::fs::Access::WRITE_OK) {
             let reason = format!("{} cannot be written: {}", directory.display(), io::Error::from(error));
             return Ok(failed(reason, "make relupd its owner, and the file system writable"));
         }
     }
-    let libraries = entry.directories().map(|directory| layout.libraries().join(directory));
-    let placed: Vec<PathBuf> = libraries.chain([release.clone(), erts]).collect();
+    let release = placed.map(|(_, version)| layout.release(version));
+    let placed: Vec<PathBuf> = placed
+        .into_iter()
+        .flat_map(|(entry, _)| own_directories(layout, entry))
+        .chain(release.clone())
+        .collect();
     for directory in written.iter().chain(&placed) {
         let found = fs::metadata(directory).at(directory)?;
         if found.permissions().mode() & 0o022 != 0 {
@@ -170,8 +174,10 @@ pub(super) fn permissions_and_space(
         }
     }
     if let Some(user) = user {
-        let files = ["sys.config", "start.boot", "vm.args"].map(|name| release.join(name));
-        for path in written.iter().chain(&placed).chain(files.iter().filter(|path| path.exists())) {
+        let booted =
+            |release: &PathBuf| ["sys.config", "start.boot", "vm.args"].map(|name| release.join(name));
+        let files: Vec<PathBuf> = release.iter().flat_map(booted).filter(|path| path.exists()).collect();
+        for path in written.iter().chain(&placed).chain(&files) {
             if !readable(&fs::metadata(path).at(path)?, user) {
                 let reason = format!("{} cannot be read by the app's user {}", path.display(), user.name);
                 return Ok(failed(reason, "give it back its permissions, or place the release again"));
@@ -186,6 +192,11 @@ pub(super) fn permissions_and_space(
         return Ok(failed(reason, "free some space there"));
     }
     Ok(CheckResult::Passed)
+}
+
+fn own_directories(layout: &Layout, entry: &Entry) -> Vec<PathBuf> {
+    let libraries = entry.directories().map(|directory| layout.libraries().join(directory));
+    libraries.chain([layout.root().join(format!("erts-{}", entry.erts))]).collect()
 }
 
 /// Whether a user may read a file, or list and enter a directory.

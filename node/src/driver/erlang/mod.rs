@@ -32,8 +32,8 @@ mod term;
 mod vm;
 
 use crate::driver::{
-    AppUser, Check, Condition, Drained, DriverError, Liveness, Measured, Method, Observation, Purge,
-    ReleaseDriver, Rung, Running, StagedRelease, Transition, run_directory,
+    AppUser, Check, Condition, Drained, DriverError, Foreseen, Liveness, Measured, Method, Observation,
+    Purge, ReleaseDriver, Rung, Running, StagedRelease, Transition, run_directory,
 };
 use crate::ids::{AppName, BootNonce, ReleaseName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState};
@@ -231,6 +231,14 @@ impl ReleaseDriver for ErlangDriver {
 
     async fn preflight(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {
         self.preflight_checks(transition).await
+    }
+
+    async fn foresee(
+        &self,
+        transition: &Transition,
+        manifest: &Digest,
+    ) -> Result<Vec<Foreseen>, DriverError> {
+        self.foreseen(transition, manifest).await
     }
 
     async fn install(&self, transition: &Transition) -> Result<(), DriverError> {

@@ -5,8 +5,9 @@ use super::layout::Layout;
 use super::place::marker;
 use crate::driver::checks::{check, failed, not_hot, stands_on_from};
 use crate::driver::files::{At, Locate, blocking};
-use crate::driver::{Check, CheckResult, DriverError, Method, Transition};
+use crate::driver::{Check, CheckResult, DriverError, Foreseen, Method, Outlook, Transition};
 use crate::ids::ReleaseVersion;
+use relupd_release::Digest;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,7 +18,7 @@ impl RestartDriver {
         // The way back has to be there before the way forward is taken.
         for version in transition.from.iter().chain([&transition.to]) {
             let (layout, program) = (self.layout.clone(), self.settings.command.clone());
-            let name = format!("P1 {version} is placed, with its program");
+            let name = placed_name(version);
             let version = version.clone();
             let result = blocking("preflight", move || whole(&layout, &version, &program)).await?;
             checks.push(check(&name, result));
@@ -36,6 +37,27 @@ impl RestartDriver {
         }
         Ok(checks)
     }
+
+    pub(super) async fn foreseen(
+        &self,
+        transition: &Transition,
+        manifest: &Digest,
+    ) -> Result<Vec<Foreseen>, DriverError> {
+        let is_here = self.placed(&transition.to, manifest).await?;
+        let target = placed_name(&transition.to);
+        let foresee = |check: Check| {
+            if is_here || check.name != target {
+                return check.into();
+            }
+            let reason = "not known until prepared: this node fetches the release when a rollout prepares it";
+            Foreseen { name: check.name, outlook: Outlook::Unknown { reason: reason.to_owned() } }
+        };
+        Ok(self.preflight_checks(transition).await?.into_iter().map(foresee).collect())
+    }
+}
+
+fn placed_name(version: &ReleaseVersion) -> String {
+    format!("P1 {version} is placed, with its program")
 }
 
 fn whole(layout: &Layout, version: &ReleaseVersion, program: &Path) -> Result<CheckResult, At> {

@@ -74,7 +74,7 @@ impl Node {
     fn start(identity: NodeIdentity) -> Self {
         let node = Self::silent(identity);
         let echo = Arc::new(Echo(node.identity.name.clone()));
-        for protocol in [Protocol::Gossip, Protocol::Raft, Protocol::Store] {
+        for protocol in [Protocol::Gossip, Protocol::Raft, Protocol::Store, Protocol::Preflight] {
             node.transport.register(protocol, echo.clone());
         }
         node

@@ -8,7 +8,7 @@ use quinn::EndpointConfig;
 async fn nodes_of_one_cluster_talk_over_every_protocol() {
     let cluster = Cluster::new(1);
     let (a, b) = (cluster.node(1), cluster.node(2));
-    for protocol in [Protocol::Gossip, Protocol::Raft, Protocol::Store] {
+    for protocol in [Protocol::Gossip, Protocol::Raft, Protocol::Store, Protocol::Preflight] {
         let connection = a.transport.connect(b.id(), b.address(), protocol).await.unwrap();
         assert_eq!((connection.node(), connection.protocol()), (b.id(), protocol));
         assert_eq!(ask(&connection, "hello").await, "n2: hello");
@@ -74,7 +74,7 @@ async fn only_join_admits_a_caller_without_a_certificate() {
     let cluster = Cluster::new(1);
     let node = cluster.node(1);
     node.transport.register_admission(Arc::new(Nobody));
-    for protocol in [Protocol::Gossip, Protocol::Raft, Protocol::Store] {
+    for protocol in [Protocol::Gossip, Protocol::Raft, Protocol::Store, Protocol::Preflight] {
         let error = dial(without_certificate(&node, protocol), &node).await.unwrap_err();
         assert!(error.contains("requires a node certificate"), "{protocol}: {error}");
     }

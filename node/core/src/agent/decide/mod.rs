@@ -12,6 +12,8 @@ mod revert;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub use prepare::softened;
+
 use super::ledger::{Ladder, LedgerEntry, Trial};
 use super::memory::Memory;
 use crate::clock::Monotonic;

@@ -3,7 +3,7 @@
 use super::order::Ordered;
 use super::{Action, Input, describe, idle, known, torn};
 use crate::driver::{Check, CheckResult, Method, Observation, Running};
-use crate::spec::{CheckPolicy, MethodPolicy};
+use crate::spec::{AppSpec, CheckPolicy, MethodPolicy};
 use crate::state::command::Report;
 
 pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
@@ -45,7 +45,7 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
 
 /// The method that the checks leave, or none.
 fn judge(order: &Ordered<'_>, checks: &[Check]) -> Report {
-    let checks: Vec<Check> = checks.iter().map(|check| softened(order, check)).collect();
+    let checks: Vec<Check> = checks.iter().map(|check| softened(order.spec, check)).collect();
     let failed = checks.iter().any(|check| matches!(check.result, CheckResult::Failed { .. }));
     let not_hot = checks.iter().any(|check| matches!(check.result, CheckResult::NotHot { .. }));
     if failed {
@@ -61,36 +61,20 @@ fn judge(order: &Ordered<'_>, checks: &[Check]) -> Report {
     }
 }
 
-/// A check that does not hold is a warning where the app's policy says so.
-fn softened(order: &Ordered<'_>, check: &Check) -> Check {
-    let result = match (&check.result, order.spec.upgrade.preflight.checks.get(check.key())) {
+/// The cluster keeps what every node found: a reason may list a thousand modules, and need not.
+const LONGEST_REASON: usize = 400;
+
+/// A check as the app's policy takes it: what does not hold is a warning where the policy says so.
+#[must_use]
+pub fn softened(spec: &AppSpec, check: &Check) -> Check {
+    let result = match (&check.result, spec.upgrade.preflight.checks.get(check.key())) {
         (
             CheckResult::NotHot { reason, .. } | CheckResult::Failed { reason, .. },
             Some(CheckPolicy::Warn),
         ) => CheckResult::Warning { reason: reason.clone() },
         (result, Some(CheckPolicy::Warn) | None) => result.clone(),
     };
-    Check { name: check.name.clone(), result: bounded(result) }
-}
-
-/// The cluster keeps what every node found: a reason may list a thousand modules, and need not.
-const LONGEST_REASON: usize = 400;
-
-fn bounded(result: CheckResult) -> CheckResult {
-    let cut = |text: String| match text.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{} ...", &text[..end]),
-        None => text,
-    };
-    match result {
-        CheckResult::Passed => CheckResult::Passed,
-        CheckResult::NotHot { reason, remedy } => {
-            CheckResult::NotHot { reason: cut(reason), remedy: cut(remedy) }
-        }
-        CheckResult::Warning { reason } => CheckResult::Warning { reason: cut(reason) },
-        CheckResult::Failed { reason, remedy } => {
-            CheckResult::Failed { reason: cut(reason), remedy: cut(remedy) }
-        }
-    }
+    Check { name: check.name.clone(), result: result.bounded(LONGEST_REASON) }
 }
 
 /// Whether the node stands where the plan believes it to stand, in a state to be upgraded.

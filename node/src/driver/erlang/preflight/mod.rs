@@ -1,6 +1,9 @@
 //! Everything that can be known before a transition, in the order in which an operator should read it:
 //! first what is on disk, then what only the living VM knows.
 
+mod foresee;
+mod names;
+
 use super::book::{Book, Entry};
 use super::helper::Helper;
 use super::host_checks;
@@ -19,26 +22,15 @@ const WHAT: &str = "preflight";
 impl ErlangDriver {
     pub(super) async fn preflight_checks(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {
         let sources = self.sources().await?;
-        let book = match &sources.disk.book {
-            BookFile::Read(book) => book.clone(),
-            BookFile::Absent | BookFile::Torn { .. } => Book::default(),
-        };
+        let book = book_of(&sources);
         let mut checks = vec![self.check_placed(&book, &transition.to).await?];
         if checks.iter().any(|check| check.result != CheckResult::Passed) {
             return Ok(checks);
         }
         for version in transition.from.iter().chain([&transition.to]) {
-            let directory = self.layout.release(version);
-            let result = blocking(WHAT, move || config_check::boot_files(&directory)).await?;
-            checks.push(check(&format!("P5 boot files and configuration of {version}"), result));
+            checks.push(self.boot_files(version).await?);
         }
-        let observed = classify(&sources);
-        let half = half_installed(&observed);
-        if half == CheckResult::Passed {
-            checks
-                .push(check("P6 pointers and release handler agree", stands_on_from(&observed, transition)));
-        }
-        checks.push(check("P13 nothing is half installed", half));
+        checks.extend(standing(&sources, transition));
         if let Some(entry) = book.entry(&transition.to) {
             checks.extend(self.host_checks(entry, &transition.to).await?);
         }
@@ -48,23 +40,28 @@ impl ErlangDriver {
         Ok(checks)
     }
 
+    /// `P5`: whether the version can boot, and what it is configured with can be read.
+    async fn boot_files(&self, version: &ReleaseVersion) -> Result<Check, DriverError> {
+        let directory = self.layout.release(version);
+        let result = blocking(WHAT, move || config_check::boot_files(&directory)).await?;
+        Ok(check(&names::boot_files(version), result))
+    }
+
     /// What the target needs of this host.
     async fn host_checks(&self, entry: &Entry, version: &ReleaseVersion) -> Result<Vec<Check>, DriverError> {
         let (layout, owned, user) = (self.layout.clone(), entry.clone(), self.settings.user.clone());
         let (placed, required) = (version.clone(), self.settings.required_hardening.clone());
         let mut checks = blocking(WHAT, move || {
             let native = host_checks::native_code(&layout, &owned)?;
-            let permissions = host_checks::permissions_and_space(&layout, &owned, &placed, user.as_ref())?;
+            let permissions =
+                host_checks::permissions_and_space(&layout, Some((&owned, &placed)), user.as_ref())?;
             let mut checks = vec![
-                check(
-                    "P7 libraries and symbol versions are on this host",
-                    host_checks::libraries(layout.root(), &native),
-                ),
-                check("P8 owner, permissions and space", permissions),
+                check(names::LIBRARIES, host_checks::libraries(layout.root(), &native)),
+                check(names::PERMISSIONS, permissions),
             ];
             if !required.is_empty() {
                 let result = host_checks::hardening(layout.root(), &native, &required);
-                checks.push(check("P15 programs and NIFs are hardened", result));
+                checks.push(check(names::HARDENED, result));
             }
             Ok(checks)
         })
@@ -83,7 +80,7 @@ impl ErlangDriver {
                 }
                 told => told,
             };
-            checks.push(check("P14 the runtime system starts on this host", booted));
+            checks.push(check(names::SMOKE_BOOT, booted));
         }
         Ok(checks)
     }
@@ -100,16 +97,18 @@ impl ErlangDriver {
     }
 
     async fn check_placed(&self, book: &Book, version: &ReleaseVersion) -> Result<Check, DriverError> {
-        const NAME: &str = "P1 release is placed";
         let remedy = "plan again: the preparation of a rollout places what is missing";
         let Some(entry) = book.entry(version).cloned() else {
-            return Ok(check(NAME, failed(format!("{version} is not registered in RELEASES"), remedy)));
+            return Ok(check(
+                names::PLACED,
+                failed(format!("{version} is not registered in RELEASES"), remedy),
+            ));
         };
         let (layout, version) = (self.layout.clone(), version.clone());
         let missing = blocking(WHAT, move || super::place::missing(&layout, &version, &entry)).await?;
         Ok(match missing {
-            None => check(NAME, CheckResult::Passed),
-            Some(path) => check(NAME, failed(format!("{} is missing", path.display()), remedy)),
+            None => check(names::PLACED, CheckResult::Passed),
+            Some(path) => check(names::PLACED, failed(format!("{} is missing", path.display()), remedy)),
         })
     }
 
@@ -122,55 +121,45 @@ impl ErlangDriver {
     ) -> Result<Vec<Check>, DriverError> {
         let sides = Sides { book: book.clone(), from: from.clone(), to: to.clone() };
         let layout = self.layout.clone();
-        let mut checks = vec![check("P2 same ERTS", sides.same_erts())];
+        let mut checks = vec![check(names::SAME_ERTS, sides.same_erts())];
         for version in [from, to] {
             let Some(rendered) = self.try_rendering(WHAT, book, version).await? else { continue };
             let result = match rendered {
                 Ok(()) => CheckResult::Passed,
                 Err(reason) => not_hot(reason, "correct config/runtime.exs or the app's environment"),
             };
-            checks.push(check(&format!("P5 configuration of {version} is completed as at boot"), result));
+            checks.push(check(&names::completed(version), result));
         }
         let releases = [from, to].map(|version| self.layout.release(version));
         let protocols = blocking(WHAT, move || protocols::changed(&releases)).await?;
         let read = blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
         let [there, back] = relup_checks::verdicts(&read);
-        checks.push(check("P3 relup leads there", there));
-        checks.push(check("P3b relup leads back", back));
-        let relup = read.ok();
-
-        let facts = match &sources.process {
-            Process::Answers(_) => self.vm.facts().await.map_err(|error| from_link(WHAT, error))?,
-            Process::None | Process::Silent { .. } => {
-                checks.push(check(
-                    "P9 release handler",
-                    not_hot("the app does not run, or does not answer", "start it: `relupctl app start APP`"),
-                ));
-                return Ok(checks);
-            }
+        checks.push(check(names::RELUP_THERE, there));
+        checks.push(check(names::RELUP_BACK, back));
+        let handler = self.release_handler(sources).await?;
+        let Ok(relup) = read else {
+            checks.push(check(names::HANDLER, handler));
+            return Ok(checks);
         };
-        let Some(relup) = relup else { return Ok(checks) };
         if !protocols.is_empty() {
             let reason =
                 format!("consolidated protocols change, and no relup loads them: {}", protocols.join(", "));
             let remedy = "go by restart, or leave the protocols' implementations as they are";
-            checks.push(check("P4 consolidated protocols are the same", not_hot(reason, remedy)));
+            checks.push(check(names::PROTOCOLS, not_hot(reason, remedy)));
         }
         let changed = self.changed_modules(WHAT, from, to).await?;
-        checks.push(check("P4 relup covers every changed module", relup.covers(&changed)));
-        if !facts.handler {
-            let reason = "the VM has no release handler: sasl is not part of the release";
-            let remedy = "add sasl to the release's applications, or go by restart";
-            checks.push(check("P9 release handler", not_hot(reason, remedy)));
+        checks.push(check(names::COVERED, relup.covers(&changed)));
+        let has_handler = handler == CheckResult::Passed;
+        checks.push(check(names::HANDLER, handler));
+        if !has_handler {
             return Ok(checks);
         }
-        checks.push(check("P9 release handler", CheckResult::Passed));
         let agrees = match self.expect_relup(WHAT, from, to).await {
             Ok(()) => CheckResult::Passed,
             Err(DriverError::Refused { reason, remedy, .. }) => not_hot(reason, &remedy),
             Err(error) => return Err(error),
         };
-        checks.push(check("P10 release handler would install it", agrees));
+        checks.push(check(names::WOULD_INSTALL, agrees));
         let suspended = relup.suspended();
         let silent = self
             .vm
@@ -183,7 +172,7 @@ impl ErlangDriver {
             let remedy = "see what these processes wait for; OTP would meet them with new code and old state";
             not_hot(format!("they would not suspend: {}", silent.join("; ")), remedy)
         };
-        checks.push(check("P11 processes to be suspended answer", answering));
+        checks.push(check(names::ANSWERING, answering));
         let replaced = relup.replaced();
         let lingering = self.vm.in_old_code(replaced.iter().map(String::as_str)).await;
         let lingering = lingering.map_err(|error| from_link(WHAT, error))?;
@@ -193,8 +182,24 @@ impl ErlangDriver {
             let remedy = "wait until they have ended or moved on, or end them, then plan again";
             not_hot(format!("they run old code and would be killed: {}", lingering.join("; ")), remedy)
         };
-        checks.push(check("P12 no process runs old code", none_killed));
+        checks.push(check(names::OLD_CODE, none_killed));
         Ok(checks)
+    }
+
+    /// `P9`: whether the living VM has a release handler.
+    async fn release_handler(&self, sources: &Sources) -> Result<CheckResult, DriverError> {
+        let facts = match &sources.process {
+            Process::Answers(_) => self.vm.facts().await.map_err(|error| from_link(WHAT, error))?,
+            Process::None | Process::Silent { .. } => {
+                let reason = "the app does not run, or does not answer";
+                return Ok(not_hot(reason, "start it: `relupctl app start APP`"));
+            }
+        };
+        if facts.handler {
+            return Ok(CheckResult::Passed);
+        }
+        let reason = "the VM has no release handler: sasl is not part of the release";
+        Ok(not_hot(reason, "add sasl to the release's applications, or go by restart"))
     }
 
     /// Modules whose processes the relup between these versions suspends; none where there is no relup.
@@ -212,6 +217,22 @@ impl ErlangDriver {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+fn book_of(sources: &Sources) -> Book {
+    match &sources.disk.book {
+        BookFile::Read(book) => book.clone(),
+        BookFile::Absent | BookFile::Torn { .. } => Book::default(),
+    }
+}
+
+/// `P6` and `P13`: whether the node stands cleanly where the transition comes from.
+fn standing(sources: &Sources, transition: &Transition) -> Vec<Check> {
+    let observed = classify(sources);
+    let half = half_installed(&observed);
+    let agree =
+        (half == CheckResult::Passed).then(|| check(names::AGREE, stands_on_from(&observed, transition)));
+    agree.into_iter().chain([check(names::NOT_HALF, half)]).collect()
 }
 
 /// What an earlier step left and nobody ended.
