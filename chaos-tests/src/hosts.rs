@@ -28,6 +28,7 @@ use anyhow::{Context as _, ensure};
 use host::Host;
 use image::Image;
 use sandbox::Sandbox;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Hosts {
     hosts: Vec<Host>,
     recorder: Recorder,
     history: History,
+    /// Lines that take their time, by the host that they come from.
+    delayed: BTreeMap<usize, faults::delay::Line>,
 }
 
 impl Hosts {
@@ -72,7 +75,15 @@ impl Hosts {
             host.booted().await?;
         }
         let (recorder, history) = Recorder::new();
-        Ok(Self { sandbox, binaries, package: package.to_owned(), hosts, recorder, history })
+        Ok(Self {
+            sandbox,
+            binaries,
+            package: package.to_owned(),
+            hosts,
+            recorder,
+            history,
+            delayed: BTreeMap::new(),
+        })
     }
 
     /// The hosts, in the order of their numbers.

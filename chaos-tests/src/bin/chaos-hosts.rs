@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use chaos_tests::binaries::Binaries;
 use chaos_tests::hosts::cells::Cell;
+use chaos_tests::hosts::faults::Fault;
 use chaos_tests::hosts::image::Image;
 use chaos_tests::hosts::sandbox::{self, Sandbox};
 use chaos_tests::hosts::walk::{self, Way};
@@ -38,7 +39,7 @@ struct Arguments {
     programs: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Scene {
     /// Whether hosts can be booted on this machine, or why not
     Check,
@@ -49,6 +50,9 @@ enum Scene {
         /// The whole matrix
         #[arg(long)]
         full: bool,
+        /// These faults alone, and nothing that is measured without one
+        #[arg(long)]
+        fault: Vec<Fault>,
     },
     /// Faults and orders drawn from a seed, for a time
     Walk {
@@ -131,16 +135,20 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    match arguments.scene {
+    match &arguments.scene {
         Scene::Check => {}
-        Scene::Chaos { full } => {
-            let cells = if full { Cell::all() } else { Cell::selection() };
-            return chaos::play(hosts, samples, &cells, Show::Stdout).await;
+        Scene::Chaos { full, fault } => {
+            let mut cells = if *full { Cell::all() } else { Cell::selection() };
+            if fault.is_empty() {
+                return chaos::play(hosts, samples, &cells, Show::Stdout).await;
+            }
+            cells.retain(|cell| fault.contains(&cell.fault));
+            return chaos::play_cells(hosts, samples, &cells, Show::Stdout).await;
         }
         Scene::Walk { minutes, seed, leg } => {
             let seed = seed.unwrap_or_else(|| relupd::clock::wall().as_millisecond().unsigned_abs());
             let histories = arguments.report.as_ref().and_then(|path| path.parent()).map(Path::to_owned);
-            let way = Way { seed, limit: Duration::from_secs(minutes * 60), only: leg, histories };
+            let way = Way { seed, limit: Duration::from_secs(*minutes * 60), only: *leg, histories };
             return walk::play(hosts, samples, way, Show::Stdout).await;
         }
         Scene::Smoke => report.extend(smoke::play(hosts, samples, Show::Stdout).await?),

@@ -27,7 +27,7 @@ pub(super) const WINDOW: Duration = Duration::from_millis(500);
 
 const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 
-/// Plays all of these on fresh hosts.
+/// Plays all of these on fresh hosts, after what is measured without a fault.
 pub async fn play(
     hosts: &mut Hosts,
     samples: &Samples,
@@ -35,6 +35,7 @@ pub async fn play(
     show: Show,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
+    let mut acknowledged = Acknowledged::new(hosts);
     let joined = hosts.form().await?.as_secs_f64();
     report.push(Figure::at_most("package_install_to_joined_s", joined, "s", smoke::JOIN_BOUND_S));
     hosts.set_up_app().await?;
@@ -43,11 +44,40 @@ pub async fn play(
     report.push(smoke::exposure(hosts).await?);
 
     report.extend(figures::idle(hosts).await?);
-    let mut acknowledged = Acknowledged::new(hosts);
     report.extend(figures::lost_leaders(hosts, &mut acknowledged).await?);
-    let mut current = VERSIONS[1];
-    let (mut run, mut wrong) = (0, 0);
+    cells_after(hosts, cells, VERSIONS[1], acknowledged, report, show).await
+}
+
+/// Plays these alone on fresh hosts.
+pub async fn play_cells(
+    hosts: &mut Hosts,
+    samples: &Samples,
+    cells: &[Cell],
+    show: Show,
+) -> anyhow::Result<Report> {
+    hosts.form().await?;
+    hosts.set_up_app().await?;
+    hosts.install_app(samples, &VERSIONS).await?;
+    let acknowledged = Acknowledged::new(hosts);
+    cells_after(hosts, cells, VERSIONS[0], acknowledged, Report::default(), show).await
+}
+
+/// Plays them one after the other, from hosts that serve this version.
+async fn cells_after(
+    hosts: &mut Hosts,
+    cells: &[Cell],
+    mut current: &'static str,
+    mut acknowledged: Acknowledged,
+    mut report: Report,
+    show: Show,
+) -> anyhow::Result<Report> {
+    let (mut run, mut wrong, mut skipped) = (0, 0, 0);
     for cell in cells {
+        if let Some(why) = cell.fault.missing() {
+            skipped += 1;
+            show.say(&format!("  SKIPPED {cell}: {why}"));
+            continue;
+        }
         let begin = monotonic();
         run += 1;
         match one(hosts, *cell, current, &mut acknowledged).await {
@@ -71,9 +101,10 @@ pub async fn play(
     }
     let lost = acknowledged.lost(hosts).await?;
     report.extend(history::figures(&hosts.take_history(), show));
-    ensure!(run == cells.len() as u64, "a cell was left out");
+    ensure!(run + skipped == cells.len() as u64, "a cell was left out");
     report.note(format!("the last command that was not acknowledged: {:?}", acknowledged.last_refusal()));
     report.push(Figure::some("cells_run", run));
+    report.push(Figure::counted("cells_skipped", skipped));
     report.push(Figure::exactly("cells_wrong", wrong, 0));
     report.push(Figure::some("acknowledged_commands", acknowledged.count()));
     report.push(Figure::exactly("acknowledged_commands_lost", lost.len() as u64, 0));

@@ -1,17 +1,19 @@
 //! What breaks: small values that strike one host and are healed again. Each is what happens on a real
 //! host, done with what a real host has.
 
+mod clock;
+pub(super) mod delay;
+mod disk;
+mod network;
+
 use super::Hosts;
 use super::host::Host;
 use crate::cluster::APP;
-use anyhow::Context as _;
+use clap::ValueEnum;
 use serde::Serialize;
 
-/// A table of its own for what packets suffer.
-const TABLE: &str = "inet chaos";
-
 /// A fault, on whichever host it strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// SIGKILL to the daemon.
@@ -28,6 +30,12 @@ pub enum Fault {
     Deaf,
     /// Three of ten packets are lost on the way in.
     Loss,
+    /// Everything that it says to its peers arrives late.
+    Delay,
+    /// The dedicated network carries next to nothing from it.
+    Bandwidth,
+    /// The hosts are in two halves that do not hear each other, and both hear this one.
+    Bridge,
     /// The file system of the daemon's state is full.
     FullState,
     /// The file system of the releases is full.
@@ -37,6 +45,14 @@ pub enum Fault {
     BrokenState,
     /// The disk of the daemon's state does not answer.
     HungState,
+    /// The clock of the day jumps ahead, and back again.
+    ClockJump,
+    /// The daemon starts when, by its own clock, its certificate and those of its peers have expired.
+    StaleCertificate,
+    /// Stored files of releases have changed, and the version that the rollout goes to has to be placed anew.
+    CorruptStore,
+    /// The state file of the stopped daemon is damaged; it is put back.
+    CorruptState,
     /// Somebody restarts the app's unit by hand.
     RestartUnit,
     /// Somebody deletes the directory of the version that the rollout goes to.
@@ -45,7 +61,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every one, in the order of the matrix.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::KillDaemon,
         Self::KillVm,
         Self::PowerCut,
@@ -53,10 +69,17 @@ impl Fault {
         Self::Partition,
         Self::Deaf,
         Self::Loss,
+        Self::Delay,
+        Self::Bandwidth,
+        Self::Bridge,
         Self::FullState,
         Self::FullReleases,
         Self::BrokenState,
         Self::HungState,
+        Self::ClockJump,
+        Self::StaleCertificate,
+        Self::CorruptStore,
+        Self::CorruptState,
         Self::RestartUnit,
         Self::DeleteRelease,
     ];
@@ -71,33 +94,61 @@ impl Fault {
             | Self::Partition
             | Self::Deaf
             | Self::Loss
+            | Self::Delay
+            | Self::Bandwidth
+            | Self::Bridge
             | Self::FullState
             | Self::FullReleases
             | Self::HungState
+            | Self::ClockJump
+            | Self::StaleCertificate
+            | Self::CorruptStore
+            | Self::CorruptState
             | Self::DeleteRelease => false,
+        }
+    }
+
+    /// Why it cannot be made on this machine; `None` where it can.
+    #[must_use]
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Self::Bandwidth => network::cannot_shape(),
+            _ => None,
         }
     }
 
     /// Strikes a host. `to` is the version that the rollout goes to.
     pub async fn strike(self, hosts: &mut Hosts, index: usize, to: &str) -> anyhow::Result<()> {
-        if self == Self::PowerCut {
-            hosts.at(index).cut_power();
-            return Ok(());
+        match self {
+            Self::PowerCut => {
+                hosts.at(index).cut_power();
+                return Ok(());
+            }
+            Self::Delay => return delay::begin(hosts, index).await,
+            Self::Bridge => return network::part(hosts, index).await,
+            _ => {}
         }
         let host = &hosts.all()[index];
         let app = format!("relupd-app@{APP}");
         match self {
-            Self::PowerCut => unreachable!("it was just struck"),
+            Self::PowerCut | Self::Delay | Self::Bridge => Ok(()),
             Self::KillDaemon => systemctl(host, &["kill", "--signal=KILL", "relupd"]).await,
             Self::KillVm => systemctl(host, &["kill", "--signal=KILL", &app]).await,
             Self::PauseDaemon => systemctl(host, &["kill", "--signal=STOP", "relupd"]).await,
-            Self::Partition => packets(host, "iifname host0 drop", "oifname host0 drop").await,
-            Self::Deaf => packets(host, "iifname host0 drop", "accept").await,
-            Self::Loss => packets(host, "iifname host0 numgen random mod 100 < 30 drop", "accept").await,
-            Self::FullState => fill(host, "/var/lib/relupd").await,
-            Self::FullReleases => fill(host, "/opt").await,
+            Self::Partition => network::drop(host, "iifname host0 drop", "oifname host0 drop").await,
+            Self::Deaf => network::drop(host, "iifname host0 drop", "accept").await,
+            Self::Loss => {
+                network::drop(host, "iifname host0 numgen random mod 100 < 30 drop", "accept").await
+            }
+            Self::Bandwidth => network::narrow(host).await,
+            Self::FullState => disk::fill(host, disk::STATE).await,
+            Self::FullReleases => disk::fill(host, disk::RELEASES).await,
             Self::BrokenState => host.break_state(),
             Self::HungState => host.freeze_state(),
+            Self::ClockJump => clock::jump(host).await,
+            Self::StaleCertificate => clock::outlive_certificates(host).await,
+            Self::CorruptStore => disk::corrupt_store(host, to).await,
+            Self::CorruptState => disk::corrupt_state(host).await,
             Self::RestartUnit => systemctl(host, &["restart", "--no-block", &app]).await,
             Self::DeleteRelease => {
                 host.run(&["rm", "-rf", &format!("/opt/{APP}/releases/{to}")]).await.map(drop)
@@ -107,24 +158,35 @@ impl Fault {
 
     /// Undoes what does not pass by itself.
     pub async fn heal(self, hosts: &mut Hosts, index: usize) -> anyhow::Result<()> {
-        if matches!(self, Self::PowerCut | Self::BrokenState) {
-            let host = hosts.at(index);
-            if self == Self::BrokenState {
-                host.cut_power();
-                host.check_state().await?;
+        match self {
+            Self::PowerCut | Self::BrokenState => {
+                let host = hosts.at(index);
+                if self == Self::BrokenState {
+                    host.cut_power();
+                    host.check_state().await?;
+                }
+                host.power_on()?;
+                return host.booted().await;
             }
-            host.power_on()?;
-            return host.booted().await;
+            Self::Delay => return delay::end(hosts, index).await,
+            Self::Bridge => return network::join(hosts).await,
+            _ => {}
         }
         let host = &hosts.all()[index];
         match self {
             Self::PauseDaemon => systemctl(host, &["kill", "--signal=CONT", "relupd"]).await,
-            Self::Partition | Self::Deaf | Self::Loss => nft(host, &format!("delete table {TABLE}")).await,
-            Self::FullState => host.run(&["rm", "/var/lib/relupd/filler"]).await.map(drop),
-            Self::FullReleases => host.run(&["rm", "/opt/filler"]).await.map(drop),
+            Self::Partition | Self::Deaf | Self::Loss => network::undrop(host).await,
+            Self::Bandwidth => network::widen(host).await,
+            Self::FullState => disk::empty(host, disk::STATE).await,
+            Self::FullReleases => disk::empty(host, disk::RELEASES).await,
             Self::HungState => host.thaw_state(),
+            Self::ClockJump | Self::StaleCertificate => clock::set_right(host).await,
+            Self::CorruptStore => disk::restore_store(host).await,
+            Self::CorruptState => disk::restore_state(host).await,
             Self::PowerCut
             | Self::BrokenState
+            | Self::Delay
+            | Self::Bridge
             | Self::KillDaemon
             | Self::KillVm
             | Self::RestartUnit
@@ -133,33 +195,20 @@ impl Fault {
     }
 }
 
+/// Undoes whatever of all this may be left on a host that is on.
+pub(super) async fn heal_all(hosts: &mut Hosts, index: usize) -> anyhow::Result<()> {
+    delay::forget(hosts, index).await;
+    let host = &hosts.all()[index];
+    // Nothing is to be healed, as a rule.
+    let _thawed = host.thaw_state();
+    network::heal(host).await?;
+    disk::heal(host).await?;
+    host.try_run(&["systemctl", "kill", "--signal=CONT", "relupd"]).await?;
+    clock::set_right(host).await?;
+    host.try_run(&["systemctl", "reset-failed", "relupd"]).await?;
+    host.run(&["systemctl", "start", "relupd"]).await.map(std::mem::drop)
+}
+
 async fn systemctl(host: &Host, arguments: &[&str]) -> anyhow::Result<()> {
     host.run(&[&["systemctl"], arguments].concat()).await.map(drop)
-}
-
-async fn nft(host: &Host, rules: &str) -> anyhow::Result<()> {
-    host.run(&["nft", rules]).await.map(drop)
-}
-
-/// Before everything else that a firewall says.
-async fn packets(host: &Host, input: &str, output: &str) -> anyhow::Result<()> {
-    nft(
-        host,
-        &format!(
-            "add table {TABLE}; \
-             add chain {TABLE} input {{ type filter hook input priority -300; }}; \
-             add chain {TABLE} output {{ type filter hook output priority -300; }}; \
-             add rule {TABLE} input {input}; add rule {TABLE} output {output}"
-        ),
-    )
-    .await
-}
-
-/// Takes what is free, down to the last block. That it ends in an error is the point.
-async fn fill(host: &Host, directory: &str) -> anyhow::Result<()> {
-    let filler = format!("{directory}/filler");
-    host.try_run(&["dd", "if=/dev/zero", &format!("of={filler}"), "bs=64k"]).await?;
-    host.try_run(&["dd", "if=/dev/zero", &format!("of={filler}"), "bs=512", "oflag=append", "conv=notrunc"])
-        .await?;
-    host.path(&filler)?.exists().then_some(()).context("nothing was filled")
 }

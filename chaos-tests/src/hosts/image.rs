@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 const SUITE: &str = "bookworm";
 
-/// What a server has, what the package depends on, and the libraries of an Erlang VM.
-const PACKAGES: [&str; 13] = [
+/// What a server has, what the package depends on, the libraries of an Erlang VM, what Ansible asks of a host, and a
+/// clock that can be set for one program.
+const PACKAGES: [&str; 17] = [
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -24,6 +25,10 @@ const PACKAGES: [&str; 13] = [
     "libtinfo6",
     "libstdc++6",
     "zlib1g",
+    "openssh-server",
+    "python3",
+    "python3-apt",
+    "libfaketime",
 ];
 
 /// An installed system below a directory.
@@ -34,7 +39,9 @@ impl Image {
     /// The image below `hosts`, made where there is none: that takes a minute, and the network.
     pub fn ensure(hosts: &Path) -> anyhow::Result<Self> {
         let hosts = &hosts.canonicalize()?;
-        let root = hosts.join(format!("debian-{SUITE}"));
+        // Another list is another image.
+        let list = blake3::hash(PACKAGES.join(" ").as_bytes()).to_hex();
+        let root = hosts.join(format!("debian-{SUITE}-{}", &list[..8]));
         let lock = File::options().create(true).append(true).open(hosts.join("image.lock"))?;
         flock(&lock, FlockOperation::LockExclusive)?;
         if !root.is_dir() {
@@ -60,6 +67,8 @@ fn make(root: &Path) -> anyhow::Result<()> {
     let include = format!("--include={}", PACKAGES.join(","));
     tool::run("debootstrap", &["--variant=minbase", &include, SUITE, path])?;
     tool::run("chroot", &[path, "systemctl", "enable", "systemd-networkd.service"])?;
+    // Only where it is asked for: other tests look for open ports.
+    tool::run("chroot", &[path, "systemctl", "disable", "ssh.service"])?;
     // Logs outlive a power cut.
     fs::create_dir_all(root.join("var/log/journal"))?;
     // Nobody logs in, and an image is no archive.

@@ -25,6 +25,11 @@ pub const fn public_address(number: u8) -> Ipv4Addr {
 /// The harness's own number.
 const HARNESS: u8 = 254;
 
+/// Where the harness is on the dedicated network.
+pub(super) const fn harness_address() -> Ipv4Addr {
+    cluster_address(HARNESS)
+}
+
 /// Makes the bridges; they end with the namespace.
 pub(super) fn make() -> anyhow::Result<()> {
     ip(&["link", "set", "lo", "up"])?;

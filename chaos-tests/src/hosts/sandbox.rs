@@ -88,6 +88,9 @@ impl Sandbox {
         // Pids are small and the same in every namespace; the time is not.
         let directory = hosts.join(format!("{RUN}{}", relupd::clock::wall().as_nanosecond()));
         fs::create_dir(&directory)?;
+        // A container keeps a copy of every mount that was there when it was booted. What is unmounted here has to
+        // go from there, too: a disk is checked only when nobody has it mounted.
+        tool::run("mount", &["--make-rshared", "/"])?;
         let lock = lock(&directory)?;
         Ok(Self { directory, _lock: lock })
     }

@@ -1,6 +1,6 @@
 //! After faults: everything is healed, and held against what every host itself says.
 
-use super::Hosts;
+use super::{Hosts, faults};
 use crate::cluster::APP;
 use crate::wait;
 use anyhow::{Context as _, ensure};
@@ -49,18 +49,12 @@ pub(super) async fn lift(hosts: &Hosts) -> anyhow::Result<()> {
 /// Heals whatever was left.
 pub(super) async fn heal(hosts: &mut Hosts) -> anyhow::Result<()> {
     for index in 0..hosts.all().len() {
-        // Nothing is to be thawed, as a rule.
-        let _thawed = hosts.all()[index].thaw_state();
         if !hosts.all()[index].is_on() {
             hosts.at(index).power_on()?;
             hosts.at(index).booted().await?;
         }
-        let host = &hosts.all()[index];
-        host.try_run(&["nft", "delete table inet chaos"]).await?;
-        host.try_run(&["rm", "-f", "/var/lib/relupd/filler", "/opt/filler"]).await?;
-        host.try_run(&["rm", "-f", &super::install::sick_file()]).await?;
-        host.try_run(&["systemctl", "kill", "--signal=CONT", "relupd"]).await?;
-        host.try_run(&["systemctl", "start", "relupd"]).await?;
+        hosts.all()[index].run(&["rm", "-f", &super::install::sick_file()]).await?;
+        faults::heal_all(hosts, index).await?;
     }
     hosts.settled().await?;
     lift(hosts).await

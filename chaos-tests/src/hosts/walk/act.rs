@@ -15,6 +15,7 @@ const PATIENCE: &str = "3s";
 impl Walk<'_> {
     pub(super) async fn act(&mut self, act: Act, to: &str) -> anyhow::Result<()> {
         match act {
+            Act::Strike(fault, _) if fault.missing().is_some() => Ok(()),
             Act::Strike(fault, whom) => {
                 let hosts: Vec<String> = self.hosts.all().iter().map(|host| host.name().to_owned()).collect();
                 let order = self.plans.last().map(|made| made.plan.order()).unwrap_or_default();
