@@ -3,6 +3,7 @@
 //! it ends. Needs root.
 
 pub mod acknowledged;
+pub mod ansible;
 pub mod cells;
 mod cgroup;
 pub mod chaos;
@@ -107,6 +108,12 @@ impl Hosts {
     #[must_use]
     pub fn package(&self) -> &Path {
         &self.package
+    }
+
+    /// The command line of this build.
+    #[must_use]
+    pub fn relupctl(&self) -> &Path {
+        &self.binaries.relupctl
     }
 
     /// Where this run keeps its files.

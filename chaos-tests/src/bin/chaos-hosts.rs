@@ -7,7 +7,7 @@ use chaos_tests::hosts::faults::Fault;
 use chaos_tests::hosts::image::Image;
 use chaos_tests::hosts::sandbox::{self, Sandbox};
 use chaos_tests::hosts::walk::{self, Way};
-use chaos_tests::hosts::{Hosts, chaos, package, smoke};
+use chaos_tests::hosts::{Hosts, ansible, chaos, package, smoke};
 use chaos_tests::report::Report;
 use chaos_tests::samples::Samples;
 use chaos_tests::show::Show;
@@ -45,6 +45,8 @@ enum Scene {
     Check,
     /// Installation, a cluster, an app, a hot rollout, restarts
     Smoke,
+    /// The Ansible role, both phases, each of them twice
+    Ansible,
     /// Faults at phases of rollouts, on each kind of host
     Chaos {
         /// The whole matrix
@@ -127,7 +129,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let good = match arguments.scene {
         // Part of the test suite, where times do not decide.
-        Scene::Check | Scene::Smoke => report.observed(),
+        Scene::Check | Scene::Smoke | Scene::Ansible => report.observed(),
         Scene::Chaos { .. } | Scene::Walk { .. } => report.within_bounds(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -151,6 +153,10 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
             let way = Way { seed, limit: Duration::from_secs(*minutes * 60), only: *leg, histories };
             return walk::play(hosts, samples, way, Show::Stdout).await;
         }
+        Scene::Ansible => match ansible::missing() {
+            Some(why) => Show::Stdout.say(&format!("SKIPPED: {why}")),
+            None => report.extend(ansible::play(hosts, samples, Show::Stdout).await?),
+        },
         Scene::Smoke => report.extend(smoke::play(hosts, samples, Show::Stdout).await?),
     }
     Ok(report)

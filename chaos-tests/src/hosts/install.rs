@@ -129,7 +129,8 @@ pub(super) fn sick_file() -> String {
     format!("/var/lib/relupd-app/{APP}/sick")
 }
 
-fn spec(promote: &str) -> String {
+/// The app's spec. Its canary is promoted `auto` or `manual`.
+pub(super) fn spec(promote: &str) -> String {
     format!(
         r#"name = "{APP}"
 root = "/opt/{APP}"
