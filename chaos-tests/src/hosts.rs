@@ -15,6 +15,7 @@ pub mod install;
 pub mod isolation;
 pub mod network;
 pub mod package;
+pub mod recovery;
 pub mod sandbox;
 mod settle;
 pub mod smoke;

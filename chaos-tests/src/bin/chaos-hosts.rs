@@ -7,7 +7,7 @@ use chaos_tests::hosts::faults::Fault;
 use chaos_tests::hosts::image::Image;
 use chaos_tests::hosts::sandbox::{self, Sandbox};
 use chaos_tests::hosts::walk::{self, Way};
-use chaos_tests::hosts::{Hosts, ansible, chaos, package, smoke};
+use chaos_tests::hosts::{Hosts, ansible, chaos, package, recovery, smoke};
 use chaos_tests::report::Report;
 use chaos_tests::samples::Samples;
 use chaos_tests::show::Show;
@@ -47,6 +47,8 @@ enum Scene {
     Smoke,
     /// The Ansible role, both phases, each of them twice
     Ansible,
+    /// A lost quorum and a lost cluster, recovered as the documents say; also with two hosts
+    Recovery,
     /// Faults at phases of rollouts, on each kind of host
     Chaos {
         /// The whole matrix
@@ -129,7 +131,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let good = match arguments.scene {
         // Part of the test suite, where times do not decide.
-        Scene::Check | Scene::Smoke | Scene::Ansible => report.observed(),
+        Scene::Check | Scene::Smoke | Scene::Ansible | Scene::Recovery => report.observed(),
         Scene::Chaos { .. } | Scene::Walk { .. } => report.within_bounds(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -157,6 +159,7 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
             Some(why) => Show::Stdout.say(&format!("SKIPPED: {why}")),
             None => report.extend(ansible::play(hosts, samples, Show::Stdout).await?),
         },
+        Scene::Recovery => report.extend(recovery::play(hosts, samples, Show::Stdout).await?),
         Scene::Smoke => report.extend(smoke::play(hosts, samples, Show::Stdout).await?),
     }
     Ok(report)

@@ -2,6 +2,7 @@
 //! whoever has crashed meanwhile; what was not may be there or not.
 
 use super::Hosts;
+use crate::ctl::Ctl;
 use crate::wait;
 use anyhow::Context as _;
 use serde_json::Value;
@@ -93,7 +94,12 @@ impl Acknowledged {
 
     /// Those that are not there any more.
     pub async fn lost(&self, hosts: &Hosts) -> anyhow::Result<Vec<String>> {
-        let list: Value = hosts.ctl(0)?.json(&["operator", "list"]).await?;
+        self.lost_at(&hosts.ctl(0)?).await
+    }
+
+    /// The same, as one host says.
+    pub async fn lost_at(&self, ctl: &Ctl) -> anyhow::Result<Vec<String>> {
+        let list: Value = ctl.json(&["operator", "list"]).await?;
         let there = list.as_array().context("a list of operators")?;
         let names: BTreeSet<&str> = there.iter().filter_map(|operator| operator["name"].as_str()).collect();
         Ok(self.operators.iter().filter(|name| !names.contains(name.as_str())).cloned().collect())

@@ -211,6 +211,22 @@ impl Host {
 
     /// Checks the disk of the daemon's state, as a boot does; the host is off.
     pub(super) async fn check_state(&self) -> anyhow::Result<()> {
+        let image = self.unplug_state().await?;
+        // 1: errors were corrected.
+        let checked = Command::new("e2fsck").args(["-p", "-f", &image]).output()?;
+        ensure!(checked.status.code().is_some_and(|code| code <= 1), "e2fsck: {checked:?}");
+        tool::run("mount", &["-o", "loop", &image, &self.state_disk()]).map(drop)
+    }
+
+    /// Another disk for the daemon's state, empty; the host is off.
+    pub(super) async fn replace_state(&self) -> anyhow::Result<()> {
+        let image = self.unplug_state().await?;
+        fs::remove_file(image)?;
+        make_disk(&self.directory, STATE_DISK)
+    }
+
+    /// Where the image of the disk of the daemon's state is, which nobody has mounted.
+    async fn unplug_state(&self) -> anyhow::Result<String> {
         let image = self.directory.join(format!("{STATE_DISK}.img")).to_string_lossy().into_owned();
         tool::run("umount", &[&self.state_disk()])?;
         // The kernel buries the host's own mount later than its processes; until then this is still the
@@ -219,10 +235,7 @@ impl Host {
             Ok(tool::run("losetup", &["--associated", &image])?.trim().is_empty().then_some(()))
         })
         .await?;
-        // 1: errors were corrected.
-        let checked = Command::new("e2fsck").args(["-p", "-f", &image]).output()?;
-        ensure!(checked.status.code().is_some_and(|code| code <= 1), "e2fsck: {checked:?}");
-        tool::run("mount", &["-o", "loop", &image, &self.state_disk()]).map(drop)
+        Ok(image)
     }
 
     fn state_disk(&self) -> String {
