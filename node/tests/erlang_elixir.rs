@@ -145,6 +145,17 @@ async fn a_release_of_mix_with_sasl_and_a_relup_is_hot_and_keeps_its_runtime_con
     host.driver.install(&up).await.unwrap_err();
     fs::write(&runtime, sound).unwrap();
 
+    // No relup names consolidated protocols: one that changes would stay as it is until the next restart.
+    let consolidated = host.root().join("releases/0.2.0/consolidated");
+    let protocol = consolidated.join("Elixir.String.Chars.beam");
+    let sound = fs::read(&protocol).unwrap();
+    fs::copy(consolidated.join("Elixir.Inspect.beam"), &protocol).unwrap();
+    let checks = host.driver.preflight(&up).await.unwrap();
+    let failed = checks.iter().find(|check| check.result != CheckResult::Passed).unwrap();
+    assert_eq!(failed.key(), "P4");
+    assert!(matches!(&failed.result, CheckResult::NotHot { reason, .. } if reason.contains("String.Chars")));
+    fs::write(&protocol, sound).unwrap();
+
     host.driver.install(&up).await.unwrap();
     host.driver.verify(&up).await.unwrap();
     let (count, greeting) = answer_of(&host, "0.2.0");
@@ -171,23 +182,49 @@ async fn a_release_of_mix_with_sasl_and_a_relup_is_hot_and_keeps_its_runtime_con
 #[tokio::test(flavor = "multi_thread")]
 async fn an_umbrella_is_a_release_like_any_other() {
     let Some(samples) = samples() else { return };
-    let archive = samples.join("umbrella-0.1.0.tar.gz");
-    let read = read(File::open(&archive).unwrap(), Limits::default(), &mut Discard).unwrap();
+    let [from, to] = ["0.1.0", "0.2.0"].map(|v| samples.join(format!("umbrella-{v}.tar.gz")));
+    let read = read(File::open(&from).unwrap(), Limits::default(), &mut Discard).unwrap();
     let names: Vec<&str> = read.info.applications.iter().map(|one| one.name.as_str()).collect();
     assert!(names.contains(&"front") && names.contains(&"back"), "{names:?}");
     let host = host("umbrella");
-    let tree = unpack(&host, &archive, "0.1.0");
-    place(&host, tree, "0.1.0").await;
+    place(&host, unpack(&host, &from, "0.1.0"), "0.1.0").await;
     install_first(&host, "0.1.0").await;
+    place(&host, unpack(&host, &to, "0.2.0"), "0.2.0").await;
+    goes_by_restart(&host).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_layout_of_distillery_boots_by_the_name_of_the_release() {
     let host = Host::new();
-    let staged = host.stage("0.1.0");
-    let release = staged.tree.join("releases/0.1.0");
-    fs::rename(release.join("start.boot"), release.join("shop.boot")).unwrap();
-    host.driver.place(&staged).await.unwrap();
-    install_first(&host, "0.1.0").await;
+    for version in ["0.1.0", "0.2.0"] {
+        let staged = host.stage(version);
+        let release = staged.tree.join("releases").join(version);
+        fs::rename(release.join("start.boot"), release.join("shop.boot")).unwrap();
+        for file in ["vm.args", "../start_erl.data"] {
+            assert!(release.join(file).exists(), "{file} is in that layout");
+        }
+        host.driver.place(&staged).await.unwrap();
+        if version == "0.1.0" {
+            install_first(&host, version).await;
+        }
+        assert_eq!(host.info()["version"], "0.1.0");
+    }
+    goes_by_restart(&host).await;
     assert_eq!(host.info()["version"], "0.1.0");
+}
+
+/// From 0.1.0 to 0.2.0, for good, and back.
+async fn goes_by_restart(host: &Host) {
+    let up = transition("0.1.0", "0.2.0", Method::Restart);
+    let checks = host.driver.preflight(&up).await.unwrap();
+    assert!(checks.iter().all(|check| check.result == CheckResult::Passed), "{checks:#?}");
+    host.driver.install(&up).await.unwrap();
+    host.driver.verify(&up).await.unwrap();
+    assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Trial);
+    host.driver.commit(&up).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.2.0")), Condition::Clean));
+    host.driver.roll_back(&up, Rung::Restart).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.1.0")), Condition::Clean));
 }

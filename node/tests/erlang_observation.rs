@@ -230,7 +230,11 @@ async fn down_is_seen_at_once_and_started_on_what_is_permanent() {
     signal(&host, Signal::KILL).await;
     let down = liveness.wait_for(|lives| *lives == relupd::driver::Liveness::Down);
     tokio::time::timeout(Duration::from_secs(10), down).await.unwrap().unwrap();
-    let observed = seen(&host).await;
+    // Its sockets are closed a moment before the process is gone; until then it is neither up nor down.
+    let mut observed = seen(&host).await;
+    while matches!(observed.running, Running::Unknown { .. }) {
+        observed = seen(&host).await;
+    }
     assert_eq!((observed.running, observed.condition), (Running::Down, Condition::Stopped));
     host.driver.start().await.unwrap();
     repaired(&host, "0.1.0").await;

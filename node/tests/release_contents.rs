@@ -5,12 +5,12 @@
 mod erlang_support;
 
 use erlang_support::archive;
-use relupd_release::Contents;
 use relupd_release::archive::{Archive, Limits, Sink, read};
 use relupd_release::contents::BinaryKind;
-use relupd_release::diff::{Change, ReleaseDiff, Side};
+use relupd_release::diff::{Change, Children, ReleaseDiff, Side};
 use relupd_release::elf::Finding;
-use relupd_release::manifest::{Entry, MemberPath, Mode};
+use relupd_release::manifest::{Entry, EntryKind, Manifest, MemberPath, Mode};
+use relupd_release::{Contents, Digest};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -67,6 +67,61 @@ fn a_diff_says_what_the_relup_does_about_each_module() {
     let down = diff("0.2.0", "0.1.0");
     assert_eq!(down.modules.len(), up.modules.len());
     assert!(down.script.is_some(), "the relup of the version that is left leads down");
+}
+
+/// A release as it was built, but for this file.
+fn with(version: &str, at: &str, content: Vec<u8>) -> (Manifest, Files) {
+    let (Archive { manifest, .. }, mut files) = open(version);
+    let altered = |entry: &Entry| match &entry.kind {
+        EntryKind::File { mode, .. } if entry.path.as_str() == at => {
+            EntryKind::File { mode: *mode, size: content.len() as u64, digest: Digest::of(&content) }
+        }
+        kind => kind.clone(),
+    };
+    let entry = |entry: &Entry| Entry { path: entry.path.clone(), kind: altered(entry) };
+    let entries = manifest.entries().iter().map(entry).collect();
+    let manifest = Manifest::new(manifest.name().clone(), manifest.version().clone(), entries).unwrap();
+    files.0.insert(at.parse().unwrap(), content);
+    (manifest, files)
+}
+
+/// The sample's supervisor with these children, compiled with debug information.
+fn supervisor(children: &str) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("shop_sup.erl");
+    let child = "child(Id) -> #{id => Id, start => {Id, start_link, []}}.";
+    let init = format!("init([]) -> {{ok, {{#{{}}, [{children}]}}}}.");
+    let head = "-module(shop_sup).\n-behaviour(supervisor).\n-export([init/1, child/1]).";
+    std::fs::write(&source, format!("{head}\n{init}\n{child}\n")).unwrap();
+    let mut erlc = std::process::Command::new("erlc");
+    let compiled = erlc.arg("+debug_info").arg("-o").arg(directory.path()).arg(&source).status().unwrap();
+    assert!(compiled.success());
+    std::fs::read(directory.path().join("shop_sup.beam")).unwrap()
+}
+
+#[test]
+fn a_diff_names_parameters_that_change_and_supervisors_whose_children_do() {
+    let up = diff("0.1.0", "0.2.0");
+    let parameters: Vec<_> = up.configuration.iter().map(|one| (&*one.application, &*one.key)).collect();
+    assert_eq!(parameters, [("shop", "greeting")]);
+    assert!(up.supervisors.iter().all(|one| one.children != Children::SameInit), "{:?}", up.supervisors);
+
+    let (one, two) = (
+        "#{id => shop_counter, start => {shop_counter, start_link, []}}",
+        "#{id => audit, start => {audit, start_link, []}}",
+    );
+    let (from, from_files) = with("0.1.0", "lib/shop-0.1.0/ebin/shop_sup.beam", supervisor(one));
+    let (to, to_files) =
+        with("0.2.0", "lib/shop-0.2.0/ebin/shop_sup.beam", supervisor(&format!("{one}, {two}")));
+    let mut from = Side::open(&from, |entry: &Entry| from_files.get(entry)).unwrap();
+    let mut to = Side::open(&to, |entry: &Entry| to_files.get(entry)).unwrap();
+    let diff = ReleaseDiff::between(&mut from, &mut to).unwrap();
+    let [changed] = diff.supervisors.as_slice() else { panic!("{:?}", diff.supervisors) };
+    assert_eq!(changed.module, "shop_sup");
+    let (added, removed) = (["audit".to_owned()].into(), [].into());
+    assert_eq!(changed.children, Children::Change { added, removed });
+    // OTP starts nobody for a specification that changed.
+    assert!(diff.not_applied.iter().any(|what| what.contains("shop_sup")), "{:?}", diff.not_applied);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # build.sh OUTDIR: builds the Elixir sample with mix, offline: greeter-VSN.tar.gz with sasl, and
-# plain-VSN.tar.gz without; umbrella-0.1.0.tar.gz. Does nothing where neither the sources nor the tools changed since the last time.
+# plain-VSN.tar.gz without; umbrella-VSN.tar.gz. Does nothing where neither the sources nor the tools changed since the last time.
 set -eu
 
 [ $# = 1 ] || { echo "usage: $0 OUTDIR" >&2; exit 2; }
@@ -37,7 +37,7 @@ rm -f "$out/stamp"
 for version in 0.1.0 0.2.0; do
     build $version greeter 1
     build $version plain 0
+    build $version umbrella 0 umbrella umbrella
 done
-build 0.1.0 umbrella 0 umbrella umbrella
 cp "$source_dir/0.2.0/greeter.appup" "$out/"
 echo "$now" >"$out/stamp"

@@ -6,6 +6,7 @@ mod app_specs;
 mod crashes;
 mod daemons;
 mod deaths;
+mod elixir;
 mod full_disk;
 mod hands;
 mod long_running;
