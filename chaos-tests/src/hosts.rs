@@ -20,6 +20,7 @@ pub mod sandbox;
 mod settle;
 pub mod smoke;
 mod tool;
+pub mod upgrade;
 pub mod walk;
 
 use crate::binaries::Binaries;
@@ -115,6 +116,12 @@ impl Hosts {
     #[must_use]
     pub fn relupctl(&self) -> &Path {
         &self.binaries.relupctl
+    }
+
+    /// The programs under test.
+    #[must_use]
+    pub const fn binaries(&self) -> &Binaries {
+        &self.binaries
     }
 
     /// Where this run keeps its files.

@@ -1,6 +1,6 @@
 //! The command line as a whole.
 
-use crate::commands::{app, cluster, event, node, operator, plan, quarantine, release, rollout};
+use crate::commands::{app, cluster, event, node, operator, plan, quarantine, release, rollout, upgrade};
 use crate::connection::TargetArgs;
 use crate::output::Format;
 use clap::{Args, Parser, Subcommand};
@@ -13,9 +13,9 @@ Exit codes:
   0  done
   1  error
   2  wrong usage
-  3  the rollout was halted, held or reverted
-  4  the rollout needs an operator
-  5  waited too long; the rollout goes on";
+  3  the rollout, or the upgrade, was halted, held or reverted
+  4  the rollout, or a host, needs an operator
+  5  waited too long, or not everything is done; the rollout goes on";
 
 /// Rolls Erlang and Elixir releases over a cluster of relupd hosts, hot.
 #[derive(Debug, Parser)]
@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Releases that failed and are refused until lifted
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Who may upgrade relupd itself: the keys behind `relupctl cluster upgrade`
+    #[command(subcommand)]
+    Upgrade(upgrade::Command),
     /// What happened, oldest first
     Events(event::EventsArgs),
     /// Completions for a shell, e.g. `relupctl completion bash > /etc/bash_completion.d/relupctl`
@@ -89,7 +92,9 @@ impl Command {
         match self {
             Self::Rollout(command) if command.is_watching() => None,
             // A large release over a slow line is no mistake.
-            Self::Events(_) | Self::Release(release::Command::Push(_)) => None,
+            Self::Events(_)
+            | Self::Release(release::Command::Push(_))
+            | Self::Cluster(cluster::Command::Upgrade(_)) => None,
             // The state has to arrive, too.
             Self::Cluster(cluster::Command::Join { .. }) => Some(Duration::from_secs(120)),
             Self::Status
@@ -101,6 +106,7 @@ impl Command {
             | Self::Plan(_)
             | Self::Rollout(_)
             | Self::Quarantine(_)
+            | Self::Upgrade(_)
             | Self::Completion { .. }
             | Self::Manual { .. } => Some(Duration::from_secs(30)),
         }
@@ -110,7 +116,9 @@ impl Command {
     pub(crate) const fn keeps_time(&self) -> bool {
         match self {
             Self::Rollout(command) => command.is_watching(),
-            Self::Events(_) | Self::Release(release::Command::Push(_)) => true,
+            Self::Events(_)
+            | Self::Release(release::Command::Push(_))
+            | Self::Cluster(cluster::Command::Upgrade(_)) => true,
             Self::Status
             | Self::Cluster(_)
             | Self::Operator(_)
@@ -119,6 +127,7 @@ impl Command {
             | Self::App(_)
             | Self::Plan(_)
             | Self::Quarantine(_)
+            | Self::Upgrade(_)
             | Self::Completion { .. }
             | Self::Manual { .. } => false,
         }
@@ -148,6 +157,10 @@ mod tests {
             "relupctl cluster status",
             "relupctl cluster remove beam2 --yes",
             "relupctl cluster raise-format --yes",
+            "relupctl cluster upgrade relupd_0.2.0-1_amd64.deb --dry-run",
+            "relupctl upgrade key --key upgrade.pem",
+            "relupctl upgrade new-key upgrade.pem",
+            "relupctl upgrade trust ada.pem --name ada",
             "relupctl operator add ada --role operator --out /tmp/ada",
             "relupctl operator list",
             "relupctl operator revoke ada",

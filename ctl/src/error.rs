@@ -16,6 +16,11 @@ pub(crate) struct ServerError {
 }
 
 impl ServerError {
+    /// Whether the connection broke: what was asked for may happen all the same.
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.code.is_none()
+    }
+
     /// Whether it may be another time, or at another daemon.
     pub(crate) fn is_transient(status: &Status) -> bool {
         matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled)

@@ -27,6 +27,16 @@ impl Session {
         Ok(Self { target, channel, format, timeout })
     }
 
+    /// Who is asked.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The same, without the connection.
+    pub(crate) fn into_target(self) -> Target {
+        self.target
+    }
+
     /// Connects again, perhaps to another node.
     pub(crate) async fn reconnect(&mut self) -> anyhow::Result<()> {
         self.channel = self.target.connect().await?;
@@ -51,6 +61,7 @@ clients! {
     releases: release_service_client::ReleaseServiceClient,
     apps: app_service_client::AppServiceClient,
     plans: plan_service_client::PlanServiceClient,
+    upgrades: upgrade_service_client::UpgradeServiceClient,
     rollouts: rollout_service_client::RolloutServiceClient,
     quarantines: quarantine_service_client::QuarantineServiceClient,
     events: event_service_client::EventServiceClient,

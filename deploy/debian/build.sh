@@ -2,7 +2,8 @@
 # build.sh PROGRAMS OUTDIR: makes OUTDIR/relupd_VERSION_ARCH.deb of the programs relupd and relupctl in
 # PROGRAMS. Needs dpkg-dev and binutils, and no network: nothing is fetched and no helper is built, so a
 # package can be made wherever the programs can. Run twice on the same programs it makes the same bytes.
-# COMPRESSION=none is for tests: xz takes longer than everything else.
+# COMPRESSION=none is for tests: xz takes longer than everything else. So is VERSION=..., for a package that
+# pretends to be another version.
 set -eu
 
 [ $# = 2 ] || { echo "usage: $0 PROGRAMS OUTDIR" >&2; exit 2; }
@@ -16,7 +17,7 @@ out=$(cd "$2" && pwd)
 for tool in dpkg-deb dpkg-shlibdeps dpkg-parsechangelog objcopy; do
     command -v "$tool" >/dev/null || { echo "$0: $tool is missing: apt-get install dpkg-dev binutils" >&2; exit 1; }
 done
-version=$(dpkg-parsechangelog -l "$here/changelog" -S Version)
+version=${VERSION:-$(dpkg-parsechangelog -l "$here/changelog" -S Version)}
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l "$here/changelog" -S Timestamp)
 export SOURCE_DATE_EPOCH
 arch=$(dpkg --print-architecture)
@@ -44,11 +45,18 @@ packed() { # packed SOURCE TARGET
 program relupd
 program relupctl
 file "$deploy/systemd/relupd.service" usr/lib/systemd/system/relupd.service
+file "$deploy/systemd/relupd-upgrade.service" usr/lib/systemd/system/relupd-upgrade.service
+file "$deploy/systemd/relupd-upgrade-resume.service" usr/lib/systemd/system/relupd-upgrade-resume.service
 file "$deploy/systemd/relupd-app@.service" usr/lib/systemd/system/relupd-app@.service
 file "$deploy/systemd/relupd.sysusers" usr/lib/sysusers.d/relupd.conf
 file "$deploy/systemd/relupd.tmpfiles" usr/lib/tmpfiles.d/relupd.conf
 file "$deploy/systemd/50-relupd.rules" usr/share/polkit-1/rules.d/50-relupd.rules
 install -d "$root/etc/relupd/apps"
+# What the daemon says of itself, and what relupctl compares: two packages of one program are two versions.
+printf 'version %s\narchitecture %s\n' "$version" "$arch" >"$work/package"
+file "$work/package" usr/lib/relupd/package
+format=$("$programs/relupd" --version | sed -n 's/^format //p')
+[ -n "$format" ] || { echo "$0: $programs/relupd does not say which format it reads" >&2; exit 1; }
 
 for shell in bash zsh fish; do "$programs/relupctl" completion $shell >"$work/$shell"; done
 file "$work/bash" usr/share/bash-completion/completions/relupctl
@@ -84,10 +92,12 @@ shlibs=$(cd "$work" && dpkg-shlibdeps -O -e "$root/usr/bin/relupd" -e "$root/usr
     sed -n 's/^shlibs:Depends=//p')
 size=$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
 sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" -e "s/@SIZE@/$size/" -e "s/@SHLIBS@/$shlibs/" \
+    -e "s/@FORMAT@/$format/" \
     "$here/control.in" >"$root/DEBIAN/control"
 (cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\n' | LC_ALL=C sort | xargs md5sum >DEBIAN/md5sums)
 find "$root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 package=$out/relupd_${version}_$arch.deb
-dpkg-deb --root-owner-group "-Z${COMPRESSION:-xz}" --build "$root" "$package" >/dev/null
+# The control archive as gzip: relupctl and the host read it before they believe the package.
+dpkg-deb --root-owner-group --no-uniform-compression "-Z${COMPRESSION:-xz}" --build "$root" "$package" >/dev/null
 echo "$package"

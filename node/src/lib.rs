@@ -15,10 +15,12 @@ pub mod health;
 pub mod identity;
 pub mod membership;
 pub mod preflight;
+pub mod program;
 pub mod reconciler;
 pub mod service;
 pub mod store;
 pub mod telemetry;
 pub mod transport;
+pub mod upgrade;
 
 pub use relupd_core::{format, ids, rollout, spec, state, toml_reader};

@@ -3,15 +3,17 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 use relupd::config::{self, ConfigError, Overrides};
 use relupd::driver::launch::{self, LaunchArgs, LaunchError};
-use relupd::{daemon, telemetry};
+use relupd::format::Format;
+use relupd::{daemon, telemetry, upgrade};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
-#[command(name = "relupd", version, about = "Rolls Erlang and Elixir releases over bare-metal hosts, hot")]
+#[command(name = "relupd", version, long_version = LONG_VERSION.as_str(), about = "Rolls Erlang and Elixir releases over bare-metal hosts, hot")]
 struct Arguments {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
@@ -26,10 +28,17 @@ struct Arguments {
     command: Option<Command>,
 }
 
+/// The packaging reads the second line.
+static LONG_VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nformat {}", env!("CARGO_PKG_VERSION"), Format::NEWEST));
+
 #[derive(Subcommand)]
 enum Command {
     /// Become an app: what the app's own unit starts
     Launch(LaunchArgs),
+    /// Install the package that was ordered, and go back where its daemon is not well: what root's
+    /// relupd-upgrade.service starts
+    InstallPackage,
     /// Write manual pages, for packages
     #[command(hide = true)]
     Manual {
@@ -44,6 +53,7 @@ fn main() -> ExitCode {
         Some(Command::Launch(ref args)) => {
             launch::launch(args).map(|never| match never {}).map_err(Into::into)
         }
+        Some(Command::InstallPackage) => install_package(&arguments),
         Some(Command::Manual { ref directory }) => write_manual(directory),
         None => run_daemon(arguments),
     };
@@ -68,6 +78,12 @@ fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
 fn write_manual(directory: &Path) -> Result<(), Box<dyn Error>> {
     let command = Arguments::command().disable_help_subcommand(true);
     Ok(clap_mangen::generate_to(command, directory)?)
+}
+
+fn install_package(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let overrides = Overrides { state_dir: arguments.state_dir.clone(), run_dir: arguments.run_dir.clone() };
+    let settings = config::load(&arguments.config, &overrides)?;
+    Ok(upgrade::host::run(&settings)?)
 }
 
 fn run_daemon(arguments: Arguments) -> Result<(), Box<dyn Error>> {

@@ -7,7 +7,7 @@ use chaos_tests::hosts::faults::Fault;
 use chaos_tests::hosts::image::Image;
 use chaos_tests::hosts::sandbox::{self, Sandbox};
 use chaos_tests::hosts::walk::{self, Way};
-use chaos_tests::hosts::{Hosts, ansible, chaos, package, recovery, smoke};
+use chaos_tests::hosts::{Hosts, ansible, chaos, package, recovery, smoke, upgrade};
 use chaos_tests::report::Report;
 use chaos_tests::samples::Samples;
 use chaos_tests::show::Show;
@@ -20,6 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Where the image and the runs lie.
 const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/hosts");
 
+/// `make chaos` puts it there.
+const NEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/hosts/next/relupd");
+
 #[derive(Debug, Parser)]
 #[command(about = "Boots real systemd hosts and plays a scene on them; needs root")]
 struct Arguments {
@@ -31,6 +34,10 @@ struct Arguments {
     /// Keep the run's files where it fails
     #[arg(long, global = true)]
     keep: bool,
+    /// A relupd with the feature next-format, for rolls to it: `cargo build -p relupd --features next-format`,
+    /// copied here before the one without it is built again
+    #[arg(long, global = true, value_name = "FILE", default_value = NEXT)]
+    next: PathBuf,
     /// Where the figures go
     #[arg(long, global = true, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -49,6 +56,8 @@ enum Scene {
     Ansible,
     /// A lost quorum and a lost cluster, recovered as the documents say; also with two hosts
     Recovery,
+    /// relupd itself is rolled: to the next format and back, one that is broken, and a power cut in the middle
+    Upgrade,
     /// Faults at phases of rollouts, on each kind of host
     Chaos {
         /// The whole matrix
@@ -132,7 +141,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let good = match arguments.scene {
         // Part of the test suite, where times do not decide.
         Scene::Check | Scene::Smoke | Scene::Ansible | Scene::Recovery => report.observed(),
-        Scene::Chaos { .. } | Scene::Walk { .. } => report.within_bounds(),
+        Scene::Chaos { .. } | Scene::Walk { .. } | Scene::Upgrade => report.within_bounds(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -160,6 +169,7 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
             None => report.extend(ansible::play(hosts, samples, Show::Stdout).await?),
         },
         Scene::Recovery => report.extend(recovery::play(hosts, samples, Show::Stdout).await?),
+        Scene::Upgrade => report.extend(upgrade::play(hosts, samples, &arguments.next, Show::Stdout).await?),
         Scene::Smoke => report.extend(smoke::play(hosts, samples, Show::Stdout).await?),
     }
     Ok(report)

@@ -46,6 +46,8 @@ pub struct Node {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// The version of its daemon.
+    pub daemon_version: String,
     /// `voter` or `learner`.
     pub raft_role: String,
     /// `alive`, `dead` or `unknown`.

@@ -1,5 +1,8 @@
 //! `relupctl cluster`.
 
+mod planner;
+mod upgrade;
+
 use crate::clock;
 use crate::commands::node::nodes_table;
 use crate::commands::status::notes;
@@ -56,6 +59,8 @@ pub(crate) enum Command {
         /// What `relupctl cluster backup` has written
         file: PathBuf,
     },
+    /// Roll another relupd over the hosts: learners first, the leader last; what is not well goes back by itself
+    Upgrade(upgrade::UpgradeArgs),
     /// After an upgrade of relupd on every host: use what is new in it; older daemons cannot come back then
     RaiseFormat {
         /// Do not ask
@@ -72,17 +77,18 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(command: Command, session: &Session) -> anyhow::Result<Exit> {
+pub(crate) async fn run(command: Command, session: Session) -> anyhow::Result<Exit> {
     match command {
-        Command::Init => init(session).await?,
-        Command::Token { ttl } => token(session, ttl).await?,
-        Command::Join { token } => join(session, token).await?,
-        Command::Status => status(session).await?,
-        Command::Recover { lost, yes } => recover(session, lost, yes).await?,
-        Command::Backup { file } => backup(session, &file).await?,
-        Command::Restore { file } => restore(session, &file).await?,
-        Command::RaiseFormat { yes } => raise_format(session, yes).await?,
-        Command::Remove { node, yes } => remove(session, node, yes).await?,
+        Command::Upgrade(args) => return upgrade::run(args, session).await,
+        Command::Init => init(&session).await?,
+        Command::Token { ttl } => token(&session, ttl).await?,
+        Command::Join { token } => join(&session, token).await?,
+        Command::Status => status(&session).await?,
+        Command::Recover { lost, yes } => recover(&session, lost, yes).await?,
+        Command::Backup { file } => backup(&session, &file).await?,
+        Command::Restore { file } => restore(&session, &file).await?,
+        Command::RaiseFormat { yes } => raise_format(&session, yes).await?,
+        Command::Remove { node, yes } => remove(&session, node, yes).await?,
     }
     Ok(Exit::Done)
 }

@@ -13,6 +13,7 @@ pub(crate) mod rollout;
 #[cfg(test)]
 mod snapshots;
 mod status;
+pub(crate) mod upgrade;
 mod watch;
 
 use crate::cli::{Cli, Command};
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Completion { shell } => return completion(shell),
         Command::Manual { directory } => return manual::write(&directory),
         Command::App(app::Command::Setup(args)) => return app::setup::run(args, global.output),
+        Command::Upgrade(command) => return upgrade::run(command, global.target.resolve(), global.output),
         asks_a_daemon => asks_a_daemon,
     };
     let limit = if command.keeps_time() { None } else { global.timeout.or(command.patience()) };
@@ -48,9 +50,10 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Exit> {
 }
 
 async fn dispatch(command: Command, session: Session) -> anyhow::Result<Exit> {
+    let session_format = session.format;
     match command {
         Command::Status => status::run(&session).await,
-        Command::Cluster(command) => cluster::run(command, &session).await,
+        Command::Cluster(command) => cluster::run(command, session).await,
         Command::Operator(command) => operator::run(command, &session).await,
         Command::Node(command) => node::run(command, &session).await,
         Command::Release(command) => release::run(command, &session).await,
@@ -59,6 +62,7 @@ async fn dispatch(command: Command, session: Session) -> anyhow::Result<Exit> {
         Command::Rollout(command) => rollout::run(command, session).await,
         Command::Quarantine(command) => quarantine::run(command, &session).await,
         Command::Events(args) => event::run(args, &session).await,
+        Command::Upgrade(command) => upgrade::run(command, Ok(session.into_target()), session_format),
         Command::Completion { shell } => completion(shell),
         Command::Manual { directory } => manual::write(&directory),
     }

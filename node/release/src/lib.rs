@@ -11,6 +11,7 @@ pub mod digest;
 pub mod elf;
 pub mod info;
 pub mod manifest;
+pub mod package;
 pub mod pointer;
 pub mod rel;
 pub mod releases_file;

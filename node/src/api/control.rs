@@ -10,6 +10,7 @@ use crate::state::node::{OperatorRecord, Role};
 use crate::state::plan::Plan;
 use crate::state::rejection::Rejection;
 use crate::state::release::ReleaseId;
+use crate::upgrade::{Order, Report};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -104,6 +105,18 @@ pub trait ControlPlane: Send + Sync + 'static {
         to: &ReleaseId,
         appups: BTreeMap<ApplicationName, Vec<u8>>,
     ) -> Result<MadeRelup<ReleaseId>, ControlError>;
+
+    /// What each of these nodes says of its own package, or why it does not answer.
+    async fn upgrade_reports(
+        &self,
+        nodes: &[NodeId],
+    ) -> Result<BTreeMap<NodeId, Result<Report, String>>, ControlError>;
+
+    /// Has a node hand a package of relupd to its host's installer.
+    async fn upgrade_node(&self, node: NodeId, order: Order) -> Result<(), ControlError>;
+
+    /// Moves leadership to this node; it leads when this returns.
+    async fn hand_over(&self, node: NodeId) -> Result<(), ControlError>;
 
     /// Registers the release, whose files are all here.
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError>;

@@ -5,7 +5,7 @@ mod parse;
 mod settings;
 
 pub use parse::parse;
-pub use settings::{LogFormat, LogSettings, Overrides, RaftSettings, Settings};
+pub use settings::{LogFormat, LogSettings, Overrides, RaftSettings, Settings, UpgradeSettings};
 
 use crate::toml_reader::Problem;
 use std::fmt;

@@ -1,7 +1,8 @@
 //! The text of relupd.toml -> `Settings`. `docs/examples/relupd.toml` shows the layout.
 
-use super::settings::{LogFormat, LogSettings, Overrides, RaftSettings, Settings};
+use super::settings::{LogFormat, LogSettings, Overrides, RaftSettings, Settings, UpgradeSettings};
 use crate::toml_reader::{self, POSITIVE, Problem, Section};
+use crate::upgrade::Installer;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +46,7 @@ fn settings(root: &mut Section<'_, '_>, hostname: &str, overrides: &Overrides) -
         log: log(root),
         raft: raft(root),
         release_roots: release_roots(root),
+        upgrade: upgrade(root),
     };
     Some(settings)
 }
@@ -189,4 +191,22 @@ fn release_roots(root: &mut Section<'_, '_>) -> Vec<PathBuf> {
     }
     section.finish();
     roots
+}
+
+fn upgrade(root: &mut Section<'_, '_>) -> UpgradeSettings {
+    let mut section = root.section("upgrade");
+    let mut path = |key: &'static str| {
+        let path = PathBuf::from(section.string(key)?);
+        if !is_plain(&path) {
+            section.reject(key, format_args!("{path:?} is not an absolute path without `..`"));
+        }
+        Some(path)
+    };
+    let settings = UpgradeSettings {
+        installer: path("installer").map_or(Installer::Unit, Installer::Program),
+        keys: path("keys").unwrap_or_else(|| "/etc/relupd/upgrade-keys".into()),
+        directory: path("directory").unwrap_or_else(|| "/var/lib/relupd-upgrade".into()),
+    };
+    section.finish();
+    settings
 }

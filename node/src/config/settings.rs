@@ -1,5 +1,6 @@
 //! What the daemon is started with.
 
+use crate::upgrade::Installer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,19 @@ pub struct Settings {
     pub raft: RaftSettings,
     /// Directories below which a spec may put a release root.
     pub release_roots: Vec<PathBuf>,
+    /// How relupd itself is upgraded.
+    pub upgrade: UpgradeSettings,
+}
+
+/// How relupd itself is upgraded on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeSettings {
+    /// Who installs packages.
+    pub installer: Installer,
+    /// The keys that packages are taken from. Root's.
+    pub keys: PathBuf,
+    /// What the installer keeps and writes down. Root's.
+    pub directory: PathBuf,
 }
 
 impl Settings {

@@ -4,6 +4,7 @@ use super::cluster::Cluster;
 use crate::driver::Running;
 use crate::ids::NodeId;
 use crate::membership::{AppGossip, Facts, Handle};
+use crate::program::program;
 use crate::state::ClusterState;
 use crate::state::app::Instance;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ fn facts_of(state: &ClusterState, me: NodeId) -> Facts {
         .iter()
         .filter_map(|(name, app)| Some((name.clone(), gossip(app.instances.get(&me)?))))
         .collect();
-    Facts { daemon_version: Some(env!("CARGO_PKG_VERSION").to_owned()), apps }
+    Facts { daemon_version: Some(program().version.clone()), apps }
 }
 
 fn gossip(instance: &Instance) -> AppGossip {

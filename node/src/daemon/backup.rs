@@ -3,6 +3,7 @@
 
 use crate::identity::{DirectoryError, IdentityDirectory, NodeIdentity};
 use crate::ids::{Digest, RaftId};
+use crate::program::program;
 use crate::state::ClusterState;
 use data_encoding::BASE64;
 use jiff::Timestamp;
@@ -56,7 +57,7 @@ impl Backup {
     pub(crate) fn of(raft: RaftId, identity: String, state: &ClusterState, now: Timestamp) -> Self {
         let state = BASE64.encode(&state.encode());
         let digest = digest(&identity, &state);
-        let relupd = env!("CARGO_PKG_VERSION").to_owned();
+        let relupd = program().version.clone();
         Self { format: FORMAT, made_at: now, relupd, raft, identity, state, digest }
     }
 

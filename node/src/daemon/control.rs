@@ -25,6 +25,7 @@ use crate::state::command::{Actor, Applied, Command};
 use crate::state::node::OperatorRecord;
 use crate::state::plan::{Plan, PlanStep};
 use crate::state::release::{ReleaseId, ReleaseRecord};
+use crate::upgrade::{Order, Report};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
@@ -286,6 +287,21 @@ impl ControlPlane for Control {
                 Ok(MadeRelup::Made(id))
             }
         }
+    }
+
+    async fn upgrade_reports(
+        &self,
+        nodes: &[NodeId],
+    ) -> Result<BTreeMap<NodeId, Result<Report, String>>, ControlError> {
+        Ok(self.member()?.upgrade_reports(nodes).await)
+    }
+
+    async fn upgrade_node(&self, node: NodeId, order: Order) -> Result<(), ControlError> {
+        self.member()?.upgrade_node(node, order).await
+    }
+
+    async fn hand_over(&self, node: NodeId) -> Result<(), ControlError> {
+        self.member()?.hand_over(node).await
     }
 
     async fn commit_push(&self, actor: Actor, manifest: &[u8]) -> Result<ReleaseId, ControlError> {

@@ -21,12 +21,14 @@ use crate::consensus::{self, Exit, Options, RaftNetwork, Storage, StorageError};
 use crate::identity::{DirectoryError, InvalidMembership, KeyError, NodeIdentity, Revocations, random};
 use crate::membership::{self, GenerationError, MembershipError, quic_link, raise_generation};
 use crate::preflight::{self, PreflightPeers};
+use crate::program::program;
 use crate::reconciler;
 use crate::rollout::round::Waits;
 use crate::state::ClusterState;
 use crate::store::{QuicPeers, Server as StoreServer, StoreError};
 use crate::transport::join::{JoinFailure, KnownPeer};
 use crate::transport::{BindError, Credentials, CredentialsError, Protocol, Transport};
+use crate::upgrade::{Answerer, Asker, Upgrades};
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -39,6 +41,8 @@ pub(crate) struct Member {
     pub(crate) releases: Arc<Releases>,
     pub(crate) transport: Transport,
     pub(crate) preflights: Arc<dyn PreflightPeers>,
+    pub(super) upgrades: Arc<Upgrades>,
+    pub(super) asker: Asker,
     gossip: Arc<membership::Handle>,
     waits: watch::Receiver<Waits>,
     tasks: Mutex<JoinSet<()>>,
@@ -111,6 +115,15 @@ impl Member {
         addresses.learn(&cluster.state());
         let stores = QuicPeers::new(transport.clone(), addresses.roster());
         let releases = Arc::new(Releases::open(settings, cluster.clone(), Arc::new(stores)).await?);
+        let stores = QuicPeers::new(transport.clone(), addresses.roster());
+        let upgrades = Arc::new(Upgrades::new(
+            settings.upgrade.clone(),
+            &settings.state_dir,
+            cluster.clone(),
+            releases.store().clone(),
+            Arc::new(stores),
+        ));
+        let asker = Asker::new(transport.clone(), addresses.roster());
         let authority = Authority::new(cluster.clone(), identity.sealing.clone());
         let gossip = Arc::new(start_gossip(settings, &identity, &transport, &addresses).await?);
         transport.register(Protocol::Store, Arc::new(StoreServer::new(releases.store().clone())));
@@ -120,6 +133,7 @@ impl Member {
         transport.register(Protocol::Preflight, Arc::new(foresight.clone()));
         let preflights =
             preflight::QuicPeers::new(identity.node, foresight, transport.clone(), addresses.roster());
+        transport.register(Protocol::Upgrade, Arc::new(Answerer::new(Arc::clone(&upgrades))));
         transport
             .register_admission(Arc::new(Door { cluster: cluster.clone(), authority: authority.clone() }));
 
@@ -157,6 +171,8 @@ impl Member {
             releases,
             transport,
             preflights: Arc::new(preflights),
+            upgrades,
+            asker,
             gossip,
             waits: waits_seen,
             tasks: Mutex::new(tasks),
@@ -207,7 +223,7 @@ async fn start_gossip(
         generation,
     };
     let facts = membership::Facts {
-        daemon_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        daemon_version: Some(program().version.clone()),
         apps: std::collections::BTreeMap::new(),
     };
     Ok(membership::Membership::spawn(

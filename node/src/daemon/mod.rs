@@ -15,6 +15,7 @@ mod foresight;
 mod joining;
 mod member;
 mod outside;
+mod packages;
 mod recovery;
 mod releases;
 mod relup;
@@ -102,6 +103,8 @@ enum Ended {
 /// # Errors
 /// Why it did not start, or had to stop. Apps are not touched either way.
 pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), DaemonError> {
+    // Before a package can be installed over this program.
+    tracing::info!(version = crate::program::program().version, "relupd");
     let settings = Arc::new(settings);
     while live(Arc::clone(&settings), stop.clone()).await? == Ended::Again {
         tracing::info!("starting again");

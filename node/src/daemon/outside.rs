@@ -13,6 +13,7 @@ use crate::identity::{
     Stored, pem, random,
 };
 use crate::ids::{ClusterId, Digest, NodeId, RaftId};
+use crate::program::program;
 use crate::state::command::{Actor, Admission};
 use crate::state::{ClusterState, Genesis};
 use crate::telemetry::Metrics;
@@ -79,7 +80,7 @@ impl Outside {
             sealing_key: self.candidate.sealing.public().as_bytes().to_vec(),
             key: Digest::of(self.candidate.key.public_key()),
             certificate: issued(&der)?.record,
-            daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+            daemon_version: program().version.clone(),
             reads: Format::NEWEST,
         };
         let state = ClusterState::new(Genesis {
@@ -102,7 +103,7 @@ impl Outside {
         let applicant = Applicant {
             address: self.settings.listen,
             labels: self.settings.labels.clone(),
-            software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            software_version: program().version.clone(),
             reads: Format::NEWEST,
         };
         let (identity, admitted) = join(token, &self.candidate, &applicant, &self.binding()).await?;

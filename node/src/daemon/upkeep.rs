@@ -9,6 +9,7 @@ use crate::consensus::ProposeError;
 use crate::format::Format;
 use crate::identity::{IdentityDirectory, NodeIdentity, PrivateKey, Revocations};
 use crate::ids::NodeId;
+use crate::program::program;
 use crate::state::ClusterState;
 use crate::state::command::{Actor, Command};
 use crate::transport::Credentials;
@@ -56,7 +57,7 @@ impl Upkeep {
         loop {
             let state = self.cluster.state();
             let Some(record) = state.nodes.get(&me) else { return };
-            let version = env!("CARGO_PKG_VERSION");
+            let version = program().version.as_str();
             let settings = &self.settings;
             if record.address == settings.listen
                 && record.labels == settings.labels

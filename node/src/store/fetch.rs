@@ -49,6 +49,24 @@ pub async fn fetch(
     Ok(manifest)
 }
 
+/// Brings one file of this size into the store, which belongs to no release; the earlier peers are asked first.
+///
+/// # Errors
+/// When nobody gave it, or this node cannot keep it.
+pub async fn fetch_file(
+    store: &Store,
+    dialer: &dyn StorePeers,
+    peers: &[NodeId],
+    file: Digest,
+    size: u64,
+) -> Result<(), FetchError> {
+    if store.has(file).await? {
+        return Ok(());
+    }
+    let fetch = Fetch { store, dialer, peers, manifest: file, given_up: Mutex::default() };
+    fetch.ask_any(Wanted::Blob(file), size..=size, 0).await
+}
+
 struct Fetch<'a> {
     store: &'a Store,
     dialer: &'a dyn StorePeers,

@@ -20,11 +20,11 @@ mod wire;
 use crate::ids::Digest;
 use bytes::Bytes;
 use files::Files;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::{FetchError, PeerFailure, StoreError, Wanted};
-pub use fetch::fetch;
+pub use fetch::{fetch, fetch_file};
 pub use incoming::Writer;
 pub use peers::{Answer, Question, StorePeers};
 pub use quic::QuicPeers;
@@ -90,6 +90,16 @@ impl Store {
     pub async fn read(&self, digest: Digest) -> Result<Bytes, StoreError> {
         let files = Arc::clone(&self.files);
         blocking(move || files.read(Wanted::Blob(digest))).await.map(Bytes::from)
+    }
+
+    /// Gives the blob a second name, beside the store and on its file system, without reading it: for whoever
+    /// copies and verifies it. Blocks.
+    ///
+    /// # Errors
+    /// When it is not here, or the name is taken.
+    pub fn link(&self, digest: Digest, to: &Path) -> Result<(), StoreError> {
+        let from = self.files.path(Wanted::Blob(digest));
+        std::fs::hard_link(&from, to).map_err(StoreError::io("link", &from, 0))
     }
 
     /// The file behind a digest and its size, unverified: for whoever verifies it himself.

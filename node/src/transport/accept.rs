@@ -8,6 +8,7 @@ use super::join::{self, Admission};
 use super::{Connection, Protocol};
 use crate::identity::{PeerIdentity, Validity};
 use crate::ids::NodeId;
+use crate::program::program;
 use async_trait::async_trait;
 use prost::Message;
 use quinn::crypto::rustls::HandshakeData;
@@ -39,6 +40,7 @@ pub(super) struct Handlers {
     raft: OnceLock<Arc<dyn Handler>>,
     store: OnceLock<Arc<dyn Handler>>,
     preflight: OnceLock<Arc<dyn Handler>>,
+    upgrade: OnceLock<Arc<dyn Handler>>,
     join: OnceLock<Arc<dyn Admission>>,
     joiners: Arc<Semaphore>,
 }
@@ -50,6 +52,7 @@ impl Handlers {
             raft: OnceLock::new(),
             store: OnceLock::new(),
             preflight: OnceLock::new(),
+            upgrade: OnceLock::new(),
             join: OnceLock::new(),
             joiners: Arc::new(Semaphore::new(JOINERS)),
         }
@@ -61,6 +64,7 @@ impl Handlers {
             Protocol::Raft => &self.raft,
             Protocol::Store => &self.store,
             Protocol::Preflight => &self.preflight,
+            Protocol::Upgrade => &self.upgrade,
             Protocol::Join => {
                 tracing::error!("the join protocol is served by an admission, not by a handler");
                 return;
@@ -135,6 +139,7 @@ impl Shared {
             Protocol::Raft => self.handlers.raft.get(),
             Protocol::Store => self.handlers.store.get(),
             Protocol::Preflight => self.handlers.preflight.get(),
+            Protocol::Upgrade => self.handlers.upgrade.get(),
             Protocol::Join => return Ok(self.greet_joiner(quic)),
         };
         let (peer, node, validity) = match self.judge(&quic) {
@@ -181,10 +186,8 @@ impl Shared {
 }
 
 async fn say_hello(quic: &quinn::Connection, credentials: &Credentials) -> Result<(), ConnectionError> {
-    let hello = Hello {
-        node_id: credentials.node().to_string(),
-        software_version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    let hello =
+        Hello { node_id: credentials.node().to_string(), software_version: program().version.clone() };
     let mut stream = quic.open_uni().await?;
     let written = stream.write_all(&hello.encode_to_vec()).await.is_ok() && stream.finish().is_ok();
     if written { Ok(()) } else { Err(quic.close_reason().unwrap_or(ConnectionError::Reset)) }

@@ -14,13 +14,16 @@ pub enum Protocol {
     Store,
     /// What a node would say to a planned upgrade.
     Preflight,
+    /// Packages of relupd itself.
+    Upgrade,
     /// How a host becomes a node; the only one for callers without a certificate.
     Join,
 }
 
 impl Protocol {
     /// Every protocol, as the endpoint offers them.
-    pub const ALL: [Self; 5] = [Self::Gossip, Self::Raft, Self::Store, Self::Preflight, Self::Join];
+    pub const ALL: [Self; 6] =
+        [Self::Gossip, Self::Raft, Self::Store, Self::Preflight, Self::Upgrade, Self::Join];
 
     /// The name in the TLS handshake.
     #[must_use]
@@ -30,6 +33,7 @@ impl Protocol {
             Self::Raft => "relupd-raft/1",
             Self::Store => "relupd-store/1",
             Self::Preflight => "relupd-preflight/1",
+            Self::Upgrade => "relupd-upgrade/1",
             Self::Join => "relupd-join/1",
         }
     }
@@ -46,6 +50,7 @@ impl fmt::Display for Protocol {
             Self::Raft => "raft",
             Self::Store => "store",
             Self::Preflight => "preflight",
+            Self::Upgrade => "upgrade",
             Self::Join => "join",
         })
     }

@@ -17,6 +17,7 @@ use relupd::state::ClusterState;
 use relupd::state::command::{Actor, Applied, Command, Entry};
 use relupd::state::plan::{Plan, PlanStep};
 use relupd::state::release::ReleaseId;
+use relupd::upgrade::{Order, Report};
 use relupd_release::diff::ReleaseDiff;
 use relupd_release::{ApplicationName, Contents};
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,6 +215,22 @@ impl ControlPlane for FakeDaemon {
             return Err(ControlError::Invalid(format!("the content of {digest} is something else")));
         }
         self.blobs.lock().await.insert(digest, content);
+        Ok(())
+    }
+
+    async fn upgrade_reports(
+        &self,
+        nodes: &[NodeId],
+    ) -> Result<BTreeMap<NodeId, Result<Report, String>>, ControlError> {
+        let silent = |node| (node, Err("no answer within 5s".to_owned()));
+        Ok(nodes.iter().copied().map(silent).collect())
+    }
+
+    async fn upgrade_node(&self, _: NodeId, _: Order) -> Result<(), ControlError> {
+        Err(ControlError::Unavailable("there is no installer here".to_owned()))
+    }
+
+    async fn hand_over(&self, _: NodeId) -> Result<(), ControlError> {
         Ok(())
     }
 

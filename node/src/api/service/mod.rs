@@ -9,6 +9,7 @@ mod plan;
 mod quarantine;
 mod release;
 mod rollout;
+mod upgrade;
 
 use super::context::Context;
 use relupd_proto::api::v1;
@@ -22,6 +23,7 @@ use v1::plan_service_server::PlanServiceServer;
 use v1::quarantine_service_server::QuarantineServiceServer;
 use v1::release_service_server::ReleaseServiceServer;
 use v1::rollout_service_server::RolloutServiceServer;
+use v1::upgrade_service_server::UpgradeServiceServer;
 
 /// Room for the manifest of a large release: 50,000 files of about 300 bytes each.
 const MAX_MANIFEST_MESSAGE: usize = 16 << 20;
@@ -42,4 +44,5 @@ pub(crate) fn routes(context: &Context) -> Routes {
         .add_service(RolloutServiceServer::new(rollout::Rollouts(context.clone())))
         .add_service(QuarantineServiceServer::new(quarantine::Quarantines(context.clone())))
         .add_service(EventServiceServer::new(event::Events(context.clone())))
+        .add_service(UpgradeServiceServer::new(upgrade::Upgrades(context.clone())))
 }

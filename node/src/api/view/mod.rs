@@ -11,6 +11,7 @@ pub(crate) mod operator;
 pub(crate) mod plan;
 pub(crate) mod release;
 pub(crate) mod rollout;
+pub(crate) mod upgrade;
 
 use crate::ids::NodeId;
 use crate::state::ClusterState;

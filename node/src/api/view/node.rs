@@ -37,7 +37,7 @@ pub(crate) fn node(
     }
 }
 
-fn raft_role(raft: &RaftStatus, node: NodeId) -> v1::RaftRole {
+pub(super) fn raft_role(raft: &RaftStatus, node: NodeId) -> v1::RaftRole {
     if raft.voters.contains(&node) {
         v1::RaftRole::Voter
     } else if raft.learners.contains(&node) {
