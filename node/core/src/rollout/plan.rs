@@ -61,7 +61,7 @@ pub fn draft(state: &ClusterState, name: &AppName, version: &ReleaseVersion) -> 
         return Err(Rejection::NothingToDo { app: name.clone(), version: version.clone() });
     }
     // A canary that is everybody holds nobody back.
-    if steps.iter().all(|step| step.canary) && steps.len() > 1 {
+    if steps.iter().all(|step| step.canary) {
         for step in steps.iter_mut().skip(1) {
             step.canary = false;
         }
@@ -92,7 +92,7 @@ pub(super) fn step_for(
         return None;
     }
     let from = comes_from(state, app, instance);
-    if from.as_ref() == Some(&to.id) && is_settled_on(instance, &to.id) {
+    if is_settled_on(instance, &to.id) {
         return None;
     }
     let (method, because) = choose_method(state, app, from.as_ref(), to);
