@@ -150,4 +150,14 @@ mod tests {
         assert_eq!(said(Actor::Agent(node(1)), decide()), Err(Impostor::NotTheReconciler { peer: node(1) }));
         assert_eq!(said(Actor::Reconciler(node(1)), decide()), Ok(()));
     }
+
+    #[test]
+    fn plans_are_made_by_people_and_for_a_catch_up_by_the_reconciler() {
+        let start = || Command::StartRollout { plan: crate::ids::PlanId(1) };
+        let local = Actor::Local { node: node(1), uid: 0 };
+        for actor in [Actor::Operator("ann".to_owned()), local, Actor::Reconciler(node(1))] {
+            assert_eq!(said(actor, start()), Ok(()));
+        }
+        assert_eq!(said(Actor::Agent(node(1)), start()), Err(Impostor::NotAnOperator { peer: node(1) }));
+    }
 }

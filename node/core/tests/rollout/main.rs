@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "modules of one test program share their helpers")]
 
 mod abort;
+mod applying;
 mod back;
 mod bad_input;
 mod catch_up;

@@ -60,3 +60,10 @@ fn an_event_names_what_it_is_about() {
     world.join(2);
     assert_eq!(newest(&world), (None, Some(node(2)), None));
 }
+
+#[test]
+fn what_stands_in_the_log_reads_back() {
+    let entry = pause(1);
+    let bytes = entry.encode();
+    assert_eq!(Entry::decode(&bytes, relupd_core::format::Format::NEWEST).unwrap(), entry);
+}
