@@ -28,6 +28,9 @@ refresh() {
     find Cargo.toml Cargo.lock proto node ctl chaos-tests -type f -print0 | while IFS= read -r -d '' file; do
         cmp --silent "$file" "$tree/$file" || install -D --mode 644 "$file" "$tree/$file"
     done
+    (cd "$tree" && find . -type f -print0) | while IFS= read -r -d '' file; do
+        [ -e "$file" ] || rm "$tree/$file"
+    done
 }
 
 build() {

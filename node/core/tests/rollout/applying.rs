@@ -103,7 +103,8 @@ fn the_same_spec_again_changes_nothing() {
 
 #[test]
 fn what_installed_instances_rest_on_does_not_change_under_them() {
-    let changes: [(&str, fn(&mut relupd_core::spec::AppSpec)); 3] = [
+    type Change = fn(&mut relupd_core::spec::AppSpec);
+    let changes: [(&str, Change); 3] = [
         ("root", |spec| spec.root = "/srv/shop".to_owned()),
         ("release", |spec| spec.release = "cart".parse().unwrap()),
         ("driver", |spec| spec.driver = relupd_core::spec::DriverKind::Fake),
