@@ -258,9 +258,10 @@ fn a_failed_catch_up_is_remembered_with_the_release_it_failed_on() {
 fn the_newest_64_plans_are_kept() {
     let mut world = World::settled(1, spec());
     let oldest = world.plan("0.2.0").unwrap();
-    while world.state.plans.len() < 64 {
+    for _ in world.state.plans.len()..64 {
         world.plan("0.2.0").unwrap();
     }
+    assert_eq!(world.state.plans.len(), 64);
     let first = *world.state.plans.keys().next().unwrap();
     assert!(first <= oldest);
     world.plan("0.2.0").unwrap();

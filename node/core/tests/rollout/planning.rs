@@ -2,10 +2,10 @@
 
 use super::world::{World, app, methods, node, observation, release, spec, version};
 use relupd_core::driver::{Method, Rung};
-use relupd_core::ids::{Digest, PlanId};
+use relupd_core::ids::{Digest, Generation, PlanId, RolloutId};
 use relupd_core::samples::{admission, pushed};
 use relupd_core::spec::{CheckPolicy, MethodPolicy};
-use relupd_core::state::app::Instance;
+use relupd_core::state::app::{Assignment, Instance, Order};
 use relupd_core::state::command::Command;
 use relupd_core::state::plan::PlanStep;
 use relupd_core::state::release::ReleaseId;
@@ -86,6 +86,18 @@ fn a_node_that_never_had_the_app_is_forgotten_with_its_label() {
     world.apply(describe(2, BTreeMap::new())).unwrap();
     assert!(knows(&world, 2), "a version is seen on its host");
     instance(&mut world, 2).observed = Some(observation(None));
+    instance(&mut world, 2).assignment = Some(Assignment {
+        generation: Generation(0),
+        rollout: RolloutId(1),
+        order: Order::Revert,
+        from: None,
+        to: release("0.1.0"),
+        method: Method::First,
+        position: 0,
+    });
+    world.apply(describe(2, BTreeMap::new())).unwrap();
+    assert!(knows(&world, 2), "an order waits for it");
+    instance(&mut world, 2).assignment = None;
     world.apply(describe(2, BTreeMap::new())).unwrap();
     assert!(!knows(&world, 2));
 }

@@ -35,9 +35,10 @@ fn the_newest_1000_events_are_kept_in_order() {
         running = !running;
         world.apply(Command::SetRunning { app: app(), running }).unwrap();
     };
-    while world.state.events.len() < 1000 {
+    for _ in world.state.events.len()..1000 {
         turn(&mut world);
     }
+    assert_eq!(world.state.events.len(), 1000);
     let first = world.state.events[0].number;
     assert_eq!(world.state.next.event, first + 1000);
     turn(&mut world);
