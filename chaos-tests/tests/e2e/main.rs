@@ -21,3 +21,4 @@ mod rollouts;
 mod standing;
 mod support;
 mod tokens;
+mod upgrades;

@@ -96,10 +96,19 @@ fn node_text(node: &v1::Node, now: Timestamp) -> String {
             ),
         ),
         ("daemon", human::or_dash(&node.daemon_version)),
+        ("upgrade", node.upgrade.as_ref().map_or_else(|| human::NOTHING.to_owned(), upgrade)),
         ("joined", human::ago(node.joined_at.as_ref(), now)),
         ("certificate", format!("expires {}", human::ago(node.certificate_expires_at.as_ref(), now))),
     ]);
     format!("{head}\n\n{}", instances_table(&node.instances))
+}
+
+/// What became of the newest upgrade of relupd on this host.
+fn upgrade(upgrade: &v1::HostUpgrade) -> String {
+    let v1::HostUpgrade { from, to, reason, .. } = upgrade;
+    let head =
+        format!("{} -> {}: {}", human::or_dash(from), human::or_dash(to), human::label(upgrade.phase()));
+    if reason.is_empty() { head } else { format!("{head} ({reason})") }
 }
 
 /// Apps on nodes, one a line.

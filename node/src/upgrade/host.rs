@@ -8,6 +8,7 @@ mod dpkg;
 mod repack;
 mod steps;
 
+use super::trust::Untrusted;
 use super::work::staged;
 use crate::clock::wall;
 use crate::config::Settings;
@@ -27,6 +28,9 @@ pub enum HostError {
     /// It may not.
     #[error("this installs packages: it is started as root, by relupd-upgrade.service")]
     NotRoot,
+    /// Its directory is somebody else's.
+    #[error("cannot work safely")]
+    Unsafe(#[from] Untrusted),
     /// Another one is at it.
     #[error("another installer is at work")]
     Busy,

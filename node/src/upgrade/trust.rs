@@ -46,7 +46,7 @@ pub enum Untrusted {
     #[error("the signature is {0}: sign again, and look at the clocks of this host and the signer's")]
     Time(&'static str),
     /// The directory, or a key in it, cannot be used.
-    #[error("cannot use the pinned keys in {path}: {reason}")]
+    #[error("cannot rely on {path}: {reason}")]
     Keys { path: PathBuf, reason: String },
 }
 
@@ -122,7 +122,8 @@ fn has_signed(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
         .any(|algorithm| algorithm.verify_signature(key, message, signature).is_ok())
 }
 
-fn require_owner(path: &Path, owner: Option<u32>) -> Result<(), Untrusted> {
+/// What root relies on, nobody else may be able to change.
+pub(super) fn require_owner(path: &Path, owner: Option<u32>) -> Result<(), Untrusted> {
     let Some(owner) = owner else { return Ok(()) };
     let found = fs::symlink_metadata(path).map_err(|error| unusable(path, &error))?;
     let reason = if found.uid() != owner {

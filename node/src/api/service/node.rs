@@ -37,7 +37,13 @@ impl v1::node_service_server::NodeService for Nodes {
         self.0.admit(&request, Role::Viewer)?;
         let state = self.0.local_state()?;
         let record = resolve::node(&state, &request.into_inner().node)?;
-        Ok(Response::new(v1::GetNodeResponse { node: Some(self.view(&state, record)) }))
+        let mut node = self.view(&state, record);
+        // Of one that is away, nothing is known of this.
+        let mut reports = self.0.control().upgrade_reports(&[record.id]).await.unwrap_or_default();
+        if let Some(Ok(report)) = reports.remove(&record.id) {
+            node.upgrade = report.progress.map(view::upgrade::host);
+        }
+        Ok(Response::new(v1::GetNodeResponse { node: Some(node) }))
     }
 
     async fn repair_node(

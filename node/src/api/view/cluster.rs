@@ -10,6 +10,7 @@ use crate::ids::NodeId;
 use crate::state::ClusterState;
 use crate::state::rollout::Rollout;
 use relupd_proto::api::v1;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What this node knows at this moment.
@@ -85,6 +86,7 @@ fn notes(snapshot: &Snapshot<'_>, state: &ClusterState) -> Vec<String> {
     if !silent.is_empty() {
         notes.push(format!("silent: {}", silent.join(", ")));
     }
+    notes.extend(versions(snapshot, state));
     if let Some(next) = state.next_format() {
         notes.push(format!(
             "every daemon reads format {next}, {} is written; when no way back to the relupd of before is wanted: relupctl cluster raise-format",
@@ -92,6 +94,25 @@ fn notes(snapshot: &Snapshot<'_>, state: &ClusterState) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Which daemons run side by side, where they are of more than one version.
+fn versions(snapshot: &Snapshot<'_>, state: &ClusterState) -> Option<String> {
+    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for record in state.present_nodes() {
+        let member = snapshot.members.iter().find(|member| member.node == record.id);
+        let version =
+            member.and_then(|member| member.daemon_version.as_ref()).unwrap_or(&record.daemon_version);
+        versions.entry(version).or_default().push(&record.name);
+    }
+    let said: Vec<String> =
+        versions.iter().map(|(version, nodes)| format!("{version} on {}", nodes.join(", "))).collect();
+    (said.len() > 1).then(|| {
+        format!(
+            "versions of relupd side by side: {}; `relupctl cluster upgrade` goes on with the rest",
+            said.join("; ")
+        )
+    })
 }
 
 fn is_present(state: &ClusterState, node: NodeId) -> bool {

@@ -34,6 +34,7 @@ pub(crate) fn node(
         joined_at: Some(time(record.joined_at)),
         certificate_expires_at: expires.map(time),
         instances: instances.collect(),
+        upgrade: None,
     }
 }
 

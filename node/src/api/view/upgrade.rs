@@ -45,7 +45,7 @@ fn node(raft: &RaftStatus, record: &NodeRecord, report: Result<Report, String>) 
     }
 }
 
-fn host(progress: Progress) -> v1::HostUpgrade {
+pub(crate) fn host(progress: Progress) -> v1::HostUpgrade {
     let Progress { order, from, to, phase, reason } = progress;
     v1::HostUpgrade { order, from, to, phase: phase_of(phase).into(), reason }
 }

@@ -4,7 +4,7 @@
 use super::HostError;
 use crate::upgrade::order::Order;
 use crate::upgrade::progress::{Phase, Progress};
-use crate::upgrade::trust::TrustedKeys;
+use crate::upgrade::trust::{TrustedKeys, require_owner};
 use relupd_core::chain;
 use relupd_release::package::{self, PackageFacts};
 use rustix::fs::{FlockOperation, flock};
@@ -65,6 +65,7 @@ impl Host<'_> {
         let keep = &self.places.keep;
         let made = DirBuilder::new().recursive(true).mode(0o755).create(keep);
         made.map_err(|source| HostError::Keep { what: "make", path: keep.clone(), source })?;
+        require_owner(keep, Some(self.owner))?;
         let _lock = self.lock()?;
         let last = Progress::read(keep);
         if let Some(unfinished) = last.clone().filter(|last| last.phase.is_unfinished()) {

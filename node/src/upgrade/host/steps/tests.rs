@@ -232,6 +232,18 @@ fn what_is_not_as_its_signer_says_is_not_installed() {
 }
 
 #[test]
+fn root_keeps_nothing_where_somebody_else_could_change_it() {
+    let world = World::new();
+    world.order_version("o1", NEW);
+    let keep = world.root.path().join("keep");
+    fs::create_dir(&keep).unwrap();
+    fs::set_permissions(&keep, Permissions::from_mode(0o777)).unwrap();
+    let refused = world.host().work(NOW).expect_err("others can write there");
+    assert!(matches!(refused, HostError::Unsafe(_)), "{refused}");
+    assert!(world.installs.borrow().is_empty());
+}
+
+#[test]
 fn a_host_whose_daemon_is_not_well_is_left_alone() {
     let world = World { broken: vec![OLD], ..World::new() };
     world.order_version("o1", NEW);
