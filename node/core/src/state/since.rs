@@ -57,3 +57,20 @@ impl ClusterState {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "next-format"))]
+mod tests {
+    use super::*;
+    use crate::samples::{admission, genesis};
+
+    #[test]
+    fn a_command_of_the_next_format_waits_until_everybody_reads_it() {
+        let mut state = genesis();
+        let remark = Command::Remark { text: "well done".to_owned() };
+        let refused = Rejection::FormatNotRaised { needs: Format(2), format: Format::FIRST };
+        assert_eq!(state.refuse_newer(&remark), Err(refused));
+        assert_eq!(state.refuse_newer(&Command::RemoveNode { node: admission(1).id }), Ok(()));
+        state.format = Format(2);
+        assert_eq!(state.refuse_newer(&remark), Ok(()));
+    }
+}
