@@ -20,7 +20,7 @@ use crate::report::Report;
 use std::path::PathBuf;
 
 /// Every figure, in the order in which they are measured.
-pub const FIGURES: [&str; 17] = [
+pub const FIGURES: [&str; 19] = [
     idle::RSS,
     idle::CPU,
     rollouts::OVERHEAD,
@@ -33,11 +33,13 @@ pub const FIGURES: [&str; 17] = [
     real::OUTAGE,
     real::VM_DEATH,
     driver::UPGRADE,
+    driver::DOWNGRADE,
     cuts::REQUESTS,
     cuts::RATE,
     cuts::CUT,
     cuts::LOST,
     cuts::SUSPEND,
+    cuts::SUSPEND_DOWN,
 ];
 
 /// Where to measure what.
@@ -65,10 +67,10 @@ impl Bench {
         if self.wants(&[real::OUTAGE, real::VM_DEATH]) {
             failed.extend(real::measure(self, report).await.err());
         }
-        if self.wants(&[driver::UPGRADE]) {
+        if self.wants(&[driver::UPGRADE, driver::DOWNGRADE]) {
             failed.extend(driver::measure(self, report).await.err());
         }
-        if self.wants(&FIGURES[12..]) {
+        if self.wants(&FIGURES[13..]) {
             failed.extend(cuts::measure(self, report).await.err());
         }
         failed

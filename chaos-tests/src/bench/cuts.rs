@@ -25,6 +25,7 @@ pub(super) const RATE: &str = "hot_upgrades_requests_per_s";
 pub(super) const CUT: &str = "hot_upgrades_requests_cut";
 pub(super) const LOST: &str = "hot_upgrades_counts_lost";
 pub(super) const SUSPEND: &str = "suspend_ms_p99";
+pub(super) const SUSPEND_DOWN: &str = "suspend_down_ms_p99";
 const ENOUGH: u64 = 500_000;
 const RATE_BOUND: u64 = 3_000;
 const SUSPEND_BOUND: f64 = 50.0;
@@ -47,9 +48,9 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     let (_, app) = cluster.apps().remove(0);
     let hammer = Hammer::begin(app);
     let began = monotonic();
-    let mut suspends = Samples::default();
+    let (mut up, mut down) = (Samples::default(), Samples::default());
     while hammer.answered() < ENOUGH {
-        for version in [NEW, OLD] {
+        for (version, suspends) in [(NEW, &mut up), (OLD, &mut down)] {
             suspends.push(upgrade(&cluster, version).await?);
         }
     }
@@ -60,16 +61,19 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     report.push(Figure::at_least(RATE, requests / seconds, RATE_BOUND));
     report.push(Figure::exactly(CUT, answers.failed.len() as u64, 0));
     report.push(Figure::exactly(LOST, answers.lost(), 0));
-    report.push(Figure::at_most_ms(SUSPEND, suspends.percentile(99), SUSPEND_BOUND));
+    for (figure, suspends) in [(SUSPEND, &up), (SUSPEND_DOWN, &down)] {
+        report.push(Figure::at_most_ms(figure, suspends.percentile(99), SUSPEND_BOUND));
+        report.note(format!(
+            "{figure}: the longest that a process was suspended in each of these installations, as measured in the \
+             VM; {}",
+            suspends.describe()
+        ));
+    }
     report.note(format!(
         "{CUT}: one node, {CLIENTS} clients without a pause, one connection a request, for {seconds} s; {} rollouts, \
          up and down by turns, each made permanent; requests that had no answer with status 200, the first of them: {}",
-        suspends.len(),
+        up.len() + down.len(),
         answers.failed.first().map_or("none", String::as_str)
-    ));
-    report.note(format!(
-        "{SUSPEND}: the longest that a process was suspended in each of these installations, as measured in the VM; {}",
-        suspends.describe()
     ));
     Ok(())
 }

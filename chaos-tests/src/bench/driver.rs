@@ -21,19 +21,23 @@ use std::time::Duration;
 use tokio::process::Command;
 
 pub(super) const UPGRADE: &str = "hot_upgrade_driver_ms_p50";
+pub(super) const DOWNGRADE: &str = "hot_downgrade_driver_ms_p50";
 const BOUND: f64 = 500.0;
 const HOSTS: usize = 15;
 
 pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let releases = Releases::build(&bench.directory.join("samples")).await?;
-    let (mut upgrades, mut preflights) = (Samples::default(), Samples::default());
+    let (mut upgrades, mut downgrades) = (Samples::default(), Samples::default());
+    let mut preflights = Samples::default();
     for number in 0..HOSTS {
         let directory = bench.directory.join("driver").join(number.to_string());
-        let (upgrade, preflight) = one_host(bench, &releases, &directory).await?;
-        upgrades.push(upgrade);
-        preflights.push(preflight);
+        let host = one_host(bench, &releases, &directory).await?;
+        upgrades.push(host.upgrade);
+        downgrades.push(host.downgrade);
+        preflights.push(host.preflight);
     }
     report.push(Figure::at_most_ms(UPGRADE, upgrades.percentile(50), BOUND));
+    report.push(Figure::at_most_ms(DOWNGRADE, downgrades.percentile(50), BOUND));
     report.note(format!(
         "{UPGRADE}: the release unpacked into the staging directory, placed and registered, installed by relup and \
          verified, on a host that has never seen it; {}. Preflight, which runs on every node before any is touched, \
@@ -41,10 +45,22 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         upgrades.describe(),
         preflights.describe()
     ));
+    report.note(format!(
+        "{DOWNGRADE}: the same host, the new release permanent, planned back: the old release is there already, and \
+         is installed by the way down of the same relup and verified; {}",
+        downgrades.describe()
+    ));
     Ok(())
 }
 
-async fn one_host(bench: &Bench, releases: &Releases, directory: &Path) -> anyhow::Result<(f64, f64)> {
+/// What one host took, in milliseconds.
+struct Took {
+    upgrade: f64,
+    downgrade: f64,
+    preflight: f64,
+}
+
+async fn one_host(bench: &Bench, releases: &Releases, directory: &Path) -> anyhow::Result<Took> {
     let driver = open(bench, directory)?;
     driver.place(&staged(releases, directory, OLD).await?).await?;
     let old = transition(None, OLD, Method::First)?;
@@ -61,9 +77,21 @@ async fn one_host(bench: &Bench, releases: &Releases, directory: &Path) -> anyho
     driver.install(&up).await?;
     driver.verify(&up).await?;
     let verified = monotonic();
-    driver.stop().await?;
     let preflight = checked.since(placed);
-    Ok((ms(verified.since(began) - preflight), ms(preflight)))
+    driver.commit(&up).await?;
+
+    let down = transition(Some(NEW), OLD, Method::Hot)?;
+    let turned = monotonic();
+    ensure!(driver.is_placed(&down.to, &Digest::of(OLD.as_bytes())).await?, "{OLD} is there still");
+    driver.install(&down).await?;
+    driver.verify(&down).await?;
+    let back = monotonic();
+    driver.stop().await?;
+    Ok(Took {
+        upgrade: ms(verified.since(began) - preflight),
+        downgrade: ms(back.since(turned)),
+        preflight: ms(preflight),
+    })
 }
 
 fn ms(time: Duration) -> f64 {
@@ -103,5 +131,5 @@ async fn staged(releases: &Releases, directory: &Path, version: &str) -> anyhow:
 
 fn transition(from: Option<&str>, to: &str, method: Method) -> anyhow::Result<Transition> {
     let from = from.map(str::parse::<ReleaseVersion>).transpose()?;
-    Ok(Transition { from, to: to.parse()?, method, operation: format!("bench-{to}") })
+    Ok(Transition { from, to: to.parse()?, method, operation: format!("bench-{method}-{to}") })
 }

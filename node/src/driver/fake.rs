@@ -79,6 +79,14 @@ impl FakeDriver {
     }
 }
 
+fn fake_check(fault: Option<Fault>) -> Check {
+    let result = match fault {
+        Some(Fault::Check(result)) => result,
+        Some(_) | None => CheckResult::Passed,
+    };
+    Check { name: "fake".to_owned(), result }
+}
+
 async fn hang(inner: MutexGuard<'_, Inner>) -> Result<(), DriverError> {
     drop(inner);
     std::future::pending().await
@@ -137,19 +145,18 @@ impl ReleaseDriver for FakeDriver {
     async fn preflight(&self, _transition: &Transition) -> Result<Vec<Check>, DriverError> {
         let mut inner = self.host.inner.lock().await;
         let fault = inner.script.get_mut(&Step::Preflight).and_then(VecDeque::pop_front);
-        let result = match fault {
-            Some(Fault::Check(result)) => result,
-            Some(_) | None => CheckResult::Passed,
-        };
-        Ok(vec![Check { name: "fake".to_owned(), result }])
+        Ok(vec![fake_check(fault)])
     }
 
+    /// What the next preflight will find, which is not used up by that.
     async fn foresee(
         &self,
-        transition: &Transition,
+        _transition: &Transition,
         _manifest: &Digest,
     ) -> Result<Vec<Foreseen>, DriverError> {
-        Ok(self.preflight(transition).await?.into_iter().map(Foreseen::from).collect())
+        let inner = self.host.inner.lock().await;
+        let fault = inner.script.get(&Step::Preflight).and_then(VecDeque::front);
+        Ok(vec![fake_check(fault.cloned()).into()])
     }
 
     async fn install(&self, transition: &Transition) -> Result<(), DriverError> {
