@@ -2,6 +2,7 @@
 
 use super::authority::Authority;
 use super::backup::Backup;
+use super::foresight;
 use super::member::{Member, StartError};
 use super::outside::Outside;
 use super::recovery::{self, Situation, Wish};
@@ -16,14 +17,14 @@ use crate::identity::{
 };
 use crate::ids::{ClusterId, Digest, NodeId, RaftId, RolloutId, TokenId};
 use crate::membership;
-use crate::preflight::{Answer, Budget, Question, ask_all};
+use crate::preflight::Answer;
 use crate::rollout::step::step;
 use crate::rollout::view::View;
 use crate::rollout::waiting::Waiting;
 use crate::state::ClusterState;
 use crate::state::command::{Actor, Applied, Command};
 use crate::state::node::OperatorRecord;
-use crate::state::plan::{Plan, PlanStep};
+use crate::state::plan::Plan;
 use crate::state::release::{ReleaseId, ReleaseRecord};
 use crate::upgrade::{Order, Report};
 use async_trait::async_trait;
@@ -117,14 +118,7 @@ impl ControlPlane for Control {
 
     async fn preflight(&self, plan: &Plan) -> BTreeMap<NodeId, Answer> {
         let Ok(member) = self.member() else { return BTreeMap::new() };
-        let question = |step: &PlanStep| Question {
-            app: plan.app.clone(),
-            to: plan.to.clone(),
-            from: step.from.as_ref().map(|from| from.version.clone()),
-            method: step.method,
-        };
-        let questions = plan.steps.iter().map(|step| (step.node, question(step))).collect();
-        ask_all(Arc::clone(&member.preflights), questions, Budget::default()).await
+        foresight::ask(&member, plan).await
     }
 
     /// The leader knows what it waits for. Anybody else reckons it from the state and from gossip,

@@ -1,16 +1,24 @@
 //! What this node says to a planned upgrade: the drivers that its workers have open, and who asks them.
 
 use super::cluster::Cluster;
+use super::member::Member;
+use super::releases::Releases;
 use crate::agent::decide::softened;
-use crate::driver::{Check, Foreseen, Outlook, ReleaseDriver, Transition};
-use crate::ids::AppName;
-use crate::preflight::{Answer, Question, Respondent};
+use crate::driver::{Check, Description, Foreseen, Method, Outlook, Prospect, ReleaseDriver, Transition};
+use crate::ids::{AppName, NodeId};
+use crate::preflight::{Answer, Budget, LONGEST_DESCRIPTION, Question, Respondent, ask_all};
 use crate::spec::AppSpec;
+use crate::state::plan::{Plan, PlanStep};
+use crate::state::release::ReleaseId;
 use async_trait::async_trait;
 use relupd_core::chain;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// For three small files.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The drivers of the apps on this node. Held weakly: a worker drops its driver before it opens another.
 #[derive(Clone)]
@@ -53,10 +61,43 @@ impl Respondent for Foresight {
             method: question.method,
             operation: "plan".to_owned(),
         };
-        let found = driver.foresee(&transition, &question.to.manifest).await;
+        let (manifest, description) = (question.to.manifest, question.description.clone());
+        let found = driver.foresee(&Prospect { transition, manifest, description }).await;
         let found = found.map_err(|error| format!("could not look: {}", chain(&error)))?;
         Ok(found.into_iter().map(|found| as_the_policy_takes_it(&app.spec, found)).collect())
     }
+}
+
+/// Asks every node of a plan.
+pub(super) async fn ask(member: &Member, plan: &Plan) -> BTreeMap<NodeId, Answer> {
+    let hot = plan.steps.iter().any(|step| step.method == Method::Hot);
+    let description = if hot { describe(&member.releases, &plan.to).await } else { None };
+    let question = |step: &PlanStep| Question {
+        app: plan.app.clone(),
+        to: plan.to.clone(),
+        from: step.from.as_ref().map(|from| from.version.clone()),
+        method: step.method,
+        description: description.clone(),
+    };
+    let questions = plan.steps.iter().map(|step| (step.node, question(step))).collect();
+    ask_all(Arc::clone(&member.preflights), questions, Budget::default()).await
+}
+
+/// What describes the release; without it nodes tell less, and that is all.
+async fn describe(releases: &Releases, release: &ReleaseId) -> Option<Description> {
+    let described = tokio::time::timeout(DESCRIBED_WITHIN, releases.describe(release)).await;
+    let reason = match described {
+        Ok(Ok(found)) => {
+            if found.rel.len() + found.relup.as_ref().map_or(0, Vec::len) <= LONGEST_DESCRIPTION {
+                return Some(found);
+            }
+            "its relup is too long to be sent along".to_owned()
+        }
+        Ok(Err(reason)) => reason,
+        Err(_) => format!("it took longer than {}", humantime::format_duration(DESCRIBED_WITHIN)),
+    };
+    tracing::info!(%release, reason, "nodes are asked without a description of the release");
+    None
 }
 
 fn as_the_policy_takes_it(spec: &AppSpec, found: Foreseen) -> Foreseen {

@@ -4,10 +4,10 @@ use super::cluster::Cluster;
 use crate::api::control::ControlError;
 use crate::clock::wall;
 use crate::config::Settings;
-use crate::driver::StagedRelease;
+use crate::driver::{Description, StagedRelease};
 use crate::ids::{Digest, NodeId};
 use crate::state::release::{ReleaseId, ReleaseRecord};
-use crate::store::{Store, StoreError, StorePeers, fetch};
+use crate::store::{Store, StoreError, StorePeers, fetch, fetch_some};
 use bytes::Bytes;
 use relupd_core::chain;
 use relupd_release::Contents;
@@ -145,6 +145,21 @@ impl Releases {
         fetch(&self.store, &*self.peers, &self.others(), release.manifest)
             .await
             .map_err(|error| chain(&error))
+    }
+
+    /// What describes the release, fetched from whoever has it; nothing else of it is.
+    pub(crate) async fn describe(&self, release: &ReleaseId) -> Result<Description, String> {
+        let relup = format!("releases/{}/relup", release.version);
+        let rel = format!("releases/{}/{}.rel", release.version, release.name);
+        let wanted = |entry: &Entry| [&rel, &relup].iter().any(|path| entry.path.as_str() == path.as_str());
+        let manifest = fetch_some(&self.store, &*self.peers, &self.others(), release.manifest, wanted).await;
+        let manifest = manifest.map_err(|error| chain(&error))?;
+        let read = async |path: &str| {
+            let file = self.file_of(&manifest, path).await.map_err(|error| chain(&error))?;
+            Ok::<_, String>(file.map(Vec::from))
+        };
+        let described = read(&rel).await?.ok_or_else(|| format!("{release} has no {rel}"))?;
+        Ok(Description { rel: described, relup: read(&relup).await? })
     }
 
     /// A verified tree of the release, fetched from whoever has it.

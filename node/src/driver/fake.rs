@@ -8,7 +8,7 @@ pub use host::{FakeHost, Fault, Step};
 
 use super::{
     Check, CheckResult, Condition, Drained, DriverError, Foreseen, Liveness, Measured, Method, Observation,
-    Purge, ReleaseDriver, Rung, Running, StagedRelease, Transition,
+    Prospect, Purge, ReleaseDriver, Rung, Running, StagedRelease, Transition,
 };
 use crate::ids::{Digest, ReleaseVersion};
 use async_trait::async_trait;
@@ -149,11 +149,7 @@ impl ReleaseDriver for FakeDriver {
     }
 
     /// What the next preflight will find, which is not used up by that.
-    async fn foresee(
-        &self,
-        _transition: &Transition,
-        _manifest: &Digest,
-    ) -> Result<Vec<Foreseen>, DriverError> {
+    async fn foresee(&self, _prospect: &Prospect) -> Result<Vec<Foreseen>, DriverError> {
         let inner = self.host.inner.lock().await;
         let fault = inner.script.get(&Step::Preflight).and_then(VecDeque::front);
         Ok(vec![fake_check(fault.cloned()).into()])

@@ -36,6 +36,26 @@ pub struct StagedRelease {
     pub tree: PathBuf,
 }
 
+/// A way that is planned, while nothing is prepared for it.
+#[derive(Clone, Debug)]
+pub struct Prospect {
+    /// From where to where.
+    pub transition: Transition,
+    /// The digest of the target's manifest.
+    pub manifest: Digest,
+    /// What describes the target, where that is known.
+    pub description: Option<Description>,
+}
+
+/// The files that say what a release consists of and how it is entered; none of its code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// `releases/VSN/NAME.rel`.
+    pub rel: Vec<u8>,
+    /// `releases/VSN/relup`, where there is one.
+    pub relup: Option<Vec<u8>>,
+}
+
 /// The steps that every driver offers. All of them are idempotent.
 #[async_trait]
 pub trait ReleaseDriver: Send + Sync {
@@ -53,10 +73,9 @@ pub trait ReleaseDriver: Send + Sync {
     /// which an operator should read them.
     async fn preflight(&self, transition: &Transition) -> Result<Vec<Check>, DriverError>;
 
-    /// The same for a way that is planned: where `to` is not placed under this manifest, as much of it as
-    /// can be told without. Changes nothing.
-    async fn foresee(&self, transition: &Transition, manifest: &Digest)
-    -> Result<Vec<Foreseen>, DriverError>;
+    /// The same for a way that is planned: where its target is not placed, as much of it as can be told
+    /// without. Changes nothing.
+    async fn foresee(&self, prospect: &Prospect) -> Result<Vec<Foreseen>, DriverError>;
 
     /// Installs `to` as a trial: it runs, and a reboot would return to `from`.
     async fn install(&self, transition: &Transition) -> Result<(), DriverError>;

@@ -10,7 +10,7 @@ mod serve;
 mod tests;
 mod wire;
 
-use crate::driver::{Foreseen, Method};
+use crate::driver::{Description, Foreseen, Method};
 use crate::ids::{AppName, NodeId, ReleaseVersion};
 use crate::state::release::ReleaseId;
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use ask::{Budget, ask_all};
 pub use quic::QuicPeers;
 pub use serve::Server;
+pub use wire::LONGEST_DESCRIPTION;
 
 /// How long one node may take: a smoke boot and two configurations are completed in a second or two. Nobody
 /// works on an answer for longer.
@@ -35,6 +36,8 @@ pub struct Question {
     pub from: Option<ReleaseVersion>,
     /// How.
     pub method: Method,
+    /// What describes where it shall go, as far as whoever asks knows it.
+    pub description: Option<Description>,
 }
 
 /// What a node says; the text says for an operator why it says nothing.

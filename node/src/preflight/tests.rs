@@ -13,7 +13,10 @@ fn question(method: Method) -> Question {
         manifest: Digest::of(b"manifest"),
     };
     let from = (method != Method::First).then(|| "0.1.0".parse().unwrap());
-    Question { app: "shop".parse().unwrap(), to, from, method }
+    let relup = (method == Method::Hot).then(|| b"a relup".to_vec());
+    let description =
+        (method != Method::First).then(|| Description { rel: b"a description".to_vec(), relup });
+    Question { app: "shop".parse().unwrap(), to, from, method, description }
 }
 
 fn node(number: u128) -> NodeId {

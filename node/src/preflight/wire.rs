@@ -1,19 +1,22 @@
 //! The messages of `preflight.proto`.
 
 use super::{Answer, Question};
-use crate::driver::{CheckResult, Foreseen, Method, Outlook};
+use crate::driver::{CheckResult, Description, Foreseen, Method, Outlook};
 use crate::ids::Digest;
 use crate::state::release::ReleaseId;
 use prost::Message;
 use relupd_proto::peer::v1::{
     PreflightCheck, PreflightChecks, PreflightMethod, PreflightReply, PreflightRequest, PreflightResult,
-    preflight_reply::Outcome,
+    ReleaseDescription, preflight_reply::Outcome,
 };
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// Names and a digest.
-pub(super) const LONGEST_REQUEST: usize = 4 << 10;
+/// A relup of thousands of modules is some hundred kilobytes. A longer one is not sent along.
+pub const LONGEST_DESCRIPTION: usize = 1 << 20;
+
+/// Beside it there are names and a digest.
+pub(super) const LONGEST_REQUEST: usize = LONGEST_DESCRIPTION + (4 << 10);
 
 /// Two dozen checks whose reasons are bounded.
 pub(super) const LONGEST_REPLY: usize = 256 << 10;
@@ -31,6 +34,10 @@ pub(super) fn request(question: &Question) -> Vec<u8> {
         manifest: question.to.manifest.as_bytes().to_vec(),
         from: question.from.as_ref().map(ToString::to_string).unwrap_or_default(),
         method: method.into(),
+        description: question.description.as_ref().map(|described| ReleaseDescription {
+            rel: described.rel.clone(),
+            relup: described.relup.clone(),
+        }),
     }
     .encode_to_vec()
 }
@@ -48,7 +55,10 @@ pub(super) fn question(request: &[u8]) -> Result<Question, String> {
         manifest.map(Digest::from_bytes).map_err(|_| unreadable(&"a digest that is not 32 bytes"))?;
     let from = if request.from.is_empty() { None } else { Some(parse(&request.from)?) };
     let to = ReleaseId { name: parse(&request.release)?, version: parse(&request.version)?, manifest };
-    Ok(Question { app: parse(&request.app)?, to, from, method })
+    let app = parse(&request.app)?;
+    let description =
+        request.description.map(|described| Description { rel: described.rel, relup: described.relup });
+    Ok(Question { app, to, from, method, description })
 }
 
 pub(super) fn reply(answer: Answer) -> Vec<u8> {

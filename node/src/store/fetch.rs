@@ -9,7 +9,7 @@ use crate::ids::{Digest, NodeId};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use relupd_proto::peer::v1::store_reply::Outcome;
-use relupd_release::manifest::Manifest;
+use relupd_release::manifest::{Entry, EntryKind, Manifest};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
@@ -37,10 +37,29 @@ pub async fn fetch(
     peers: &[NodeId],
     manifest: Digest,
 ) -> Result<Manifest, FetchError> {
+    fetch_some(store, dialer, peers, manifest, |_| true).await
+}
+
+/// The same for those of its files that are `wanted`.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn fetch_some(
+    store: &Store,
+    dialer: &dyn StorePeers,
+    peers: &[NodeId],
+    manifest: Digest,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Result<Manifest, FetchError> {
     let fetch = Fetch { store, dialer, peers, manifest, given_up: Mutex::default() };
     let manifest = fetch.manifest().await?;
     let sizes = manifest.contents();
-    let missing = store.missing(sizes.keys().copied().collect()).await?;
+    let digest = |entry: &Entry| match entry.kind {
+        EntryKind::File { digest, .. } => Some(digest),
+        EntryKind::Symlink { .. } | EntryKind::Directory => None,
+    };
+    let wanted = manifest.entries().iter().filter(|entry| wanted(entry)).filter_map(digest).collect();
+    let missing = store.missing(wanted).await?;
     stream::iter(missing.into_iter().enumerate())
         .map(|(index, blob)| fetch.ask_any(Wanted::Blob(blob), sizes[&blob]..=sizes[&blob], index))
         .buffer_unordered(AT_ONCE)

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::{FetchError, PeerFailure, StoreError, Wanted};
-pub use fetch::{fetch, fetch_file};
+pub use fetch::{fetch, fetch_file, fetch_some};
 pub use incoming::Writer;
 pub use peers::{Answer, Question, StorePeers};
 pub use quic::QuicPeers;

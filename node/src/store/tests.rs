@@ -367,3 +367,20 @@ async fn a_release_that_nobody_has_is_said_with_who_was_asked_and_why_not() {
     let nobody = fetch(&empty, &peers, &[], Digest::of(b"x")).await.unwrap_err().to_string();
     assert!(nobody.contains("nobody to ask"), "{nobody}");
 }
+
+#[tokio::test]
+async fn what_describes_a_release_is_fetched_without_the_rest_of_it() {
+    let (full, _full) = store().await;
+    let manifest = push(&full).await;
+    let (empty, _empty) = store().await;
+    let (peers, ids) = peers([Peer::Honest(full)]);
+    let wanted = |entry: &Entry| entry.path.as_str().ends_with(".rel");
+    fetch_some(&empty, &peers, &ids, manifest.digest(), wanted).await.unwrap();
+    let missing = empty.missing_of(&manifest).await.unwrap();
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    assert!(empty.has(Digest::of(FILES[3].2.as_bytes())).await.unwrap());
+    // Which is no release yet.
+    assert!(!empty.is_complete(&manifest).await.unwrap());
+    fetch(&empty, &peers, &ids, manifest.digest()).await.unwrap();
+    assert!(empty.is_complete(&manifest).await.unwrap());
+}

@@ -1,29 +1,87 @@
 //! What is told of a way that is planned and not prepared.
 
 use crate::erlang_support::{Host, transition};
-use relupd::driver::{CheckResult, Foreseen, Method, Outlook, ReleaseDriver};
+use relupd::driver::{CheckResult, Description, Foreseen, Method, Outlook, Prospect, ReleaseDriver};
 use relupd::ids::Digest;
+use std::fs;
+
+/// Up from 0.1.0, to the 0.2.0 of this manifest.
+fn up(manifest: &str, description: Option<Description>) -> Prospect {
+    let transition = transition("0.1.0", "0.2.0", Method::Hot);
+    Prospect { transition, manifest: Digest::of(manifest.as_bytes()), description }
+}
+
+async fn foreseen(host: &Host, prospect: &Prospect) -> Vec<Foreseen> {
+    host.driver.foresee(prospect).await.unwrap()
+}
+
+fn keys(foreseen: &[Foreseen], which: impl Fn(&Outlook) -> bool) -> Vec<&str> {
+    let found = foreseen.iter().filter(|found| which(&found.outlook));
+    found.map(|found| found.name.split(' ').next().unwrap()).collect()
+}
+
+fn unknown(foreseen: &[Foreseen]) -> Vec<&str> {
+    keys(foreseen, |outlook| matches!(outlook, Outlook::Unknown { .. }))
+}
+
+fn unmet(foreseen: &[Foreseen]) -> Vec<&str> {
+    keys(foreseen, |outlook| {
+        !matches!(outlook, Outlook::Unknown { .. } | Outlook::Known(CheckResult::Passed))
+    })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_placed_yet_is_foreseen_as_far_as_it_can_be_told() {
     let host = Host::running("0.1.0").await;
-    let up = transition("0.1.0", "0.2.0", Method::Hot);
-    let (manifest, other) = (Digest::of(b"0.2.0"), Digest::of(b"another"));
-    let unknown = |foreseen: &[Foreseen]| -> Vec<String> {
-        let keys = foreseen.iter().filter(|found| matches!(found.outlook, Outlook::Unknown { .. }));
-        keys.map(|found| found.name.split(' ').next().unwrap().to_owned()).collect()
-    };
     let nothing_here = ["P1", "P5", "P7", "P14", "P2", "P3", "P3b", "P4", "P10", "P11", "P12"];
-    let before = host.driver.foresee(&up, &manifest).await.unwrap();
-    assert_eq!(unknown(&before), nothing_here);
-    assert!(before.iter().all(|found| !matches!(found.outlook, Outlook::Known(CheckResult::Failed { .. }))));
+    let before = foreseen(&host, &up("0.2.0", None)).await;
+    assert_eq!((unknown(&before), unmet(&before)), (nothing_here.to_vec(), vec![]));
     host.place("0.2.0").await;
-    assert_eq!(unknown(&host.driver.foresee(&up, &manifest).await.unwrap()), Vec::<String>::new());
+    let placed = foreseen(&host, &up("0.2.0", None)).await;
+    assert_eq!((unknown(&placed), unmet(&placed)), (vec![], vec![]));
     // The same version with other content is not what lies here.
-    assert_eq!(unknown(&host.driver.foresee(&up, &other).await.unwrap()), nothing_here);
+    assert_eq!(unknown(&foreseen(&host, &up("another", None)).await), nothing_here);
 
     host.driver.stop().await.unwrap();
-    let down = host.driver.foresee(&up, &other).await.unwrap();
-    let handler = down.iter().find(|found| found.name.starts_with("P9")).unwrap();
-    assert!(matches!(handler.outlook, Outlook::Known(CheckResult::NotHot { .. })), "{down:#?}");
+    let down = foreseen(&host, &up("another", None)).await;
+    assert!(unmet(&down).contains(&"P9"), "{down:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_its_description_a_release_that_is_not_placed_is_held_against_the_living_vm() {
+    let host = Host::running("0.1.0").await;
+    let release = host.stage("0.2.0").tree.join("releases/0.2.0");
+    let rel = fs::read(release.join("shop.rel")).unwrap();
+    let relup = fs::read_to_string(release.join("relup")).unwrap();
+    let described = |relup: Option<&str>| {
+        let relup = relup.map(|relup| relup.as_bytes().to_vec());
+        up("0.2.0", Some(Description { rel: rel.clone(), relup }))
+    };
+    let of_its_code = ["P1", "P5", "P7", "P14", "P3", "P4", "P10"];
+    let sound = foreseen(&host, &described(Some(&relup))).await;
+    assert_eq!((unknown(&sound), unmet(&sound)), (of_its_code.to_vec(), vec![]));
+
+    for (edited, expected) in [
+        (None, "P3"),
+        (Some(relup.replace("point_of_no_return", "restart_new_emulator")), "P3"),
+        (Some(crate::without_way_back(&relup)), "P3b"),
+    ] {
+        let found = foreseen(&host, &described(edited.as_deref())).await;
+        assert_eq!(unmet(&found), [expected], "{found:#?}");
+    }
+    // Who is in the way is known before anything is fetched.
+    host.get("/freeze").unwrap();
+    assert_eq!(unmet(&foreseen(&host, &described(Some(&relup))).await), ["P11"]);
+    host.get("/thaw").unwrap();
+    for page in ["/linger", "/reload"] {
+        host.get(page).unwrap();
+    }
+    let lingers = foreseen(&host, &described(Some(&relup))).await;
+    assert_eq!(unmet(&lingers), ["P12"], "{lingers:#?}");
+    assert!(!host.root().join("releases/0.2.0").exists());
+
+    // A description of something else describes nothing.
+    let other =
+        Description { rel: b"{release, {\"shop\",\"0.9.0\"}, {erts,\"13\"}, []}.".to_vec(), relup: None };
+    assert!(unknown(&foreseen(&host, &up("0.2.0", Some(other))).await).contains(&"P12"));
 }

@@ -2,7 +2,7 @@
 
 use crate::erlang_support::{Host, transition};
 use crate::{has_remedy, reason_of, verdict};
-use relupd::driver::{AppUser, CheckResult, Method, Outlook, ReleaseDriver, Transition};
+use relupd::driver::{AppUser, CheckResult, Method, Outlook, Prospect, ReleaseDriver, Transition};
 use relupd::ids::Digest;
 use std::collections::BTreeSet;
 use std::fs;
@@ -89,7 +89,8 @@ async fn a_host_without_room_is_refused_before_it_runs_full() {
     assert!(reason_of(&checks, "P8").contains("left"), "{checks:#?}");
     // A plan knows it as well, of a release that nobody has fetched yet.
     let other = Transition { from: None, ..transition("0.2.0", "0.2.0", Method::First) };
-    let foreseen = host.driver.foresee(&other, &Digest::of(b"0.2.0")).await.unwrap();
+    let prospect = Prospect { transition: other, manifest: Digest::of(b"0.2.0"), description: None };
+    let foreseen = host.driver.foresee(&prospect).await.unwrap();
     let space = foreseen.iter().find(|found| found.name.starts_with("P8")).unwrap();
     assert!(matches!(space.outlook, Outlook::Known(CheckResult::Failed { .. })), "{foreseen:#?}");
 }

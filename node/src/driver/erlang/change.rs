@@ -55,7 +55,7 @@ impl ErlangDriver {
         from: &ReleaseVersion,
         to: &ReleaseVersion,
     ) -> Result<(), DriverError> {
-        let sides = Sides { book: self.book(what).await?, from: from.clone(), to: to.clone() };
+        let sides = Sides::placed(self.book(what).await?, from, to);
         let layout = self.layout.clone();
         let read = blocking(what, move || relup_checks::read(&layout, &sides)).await?;
         let reason = match read {

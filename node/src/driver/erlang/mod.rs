@@ -33,7 +33,7 @@ mod vm;
 
 use crate::driver::{
     AppUser, Check, Condition, Drained, DriverError, Foreseen, Liveness, Measured, Method, Observation,
-    Purge, ReleaseDriver, Rung, Running, StagedRelease, Transition, run_directory,
+    Prospect, Purge, ReleaseDriver, Rung, Running, StagedRelease, Transition, run_directory,
 };
 use crate::ids::{AppName, BootNonce, ReleaseName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState};
@@ -233,12 +233,8 @@ impl ReleaseDriver for ErlangDriver {
         self.preflight_checks(transition).await
     }
 
-    async fn foresee(
-        &self,
-        transition: &Transition,
-        manifest: &Digest,
-    ) -> Result<Vec<Foreseen>, DriverError> {
-        self.foreseen(transition, manifest).await
+    async fn foresee(&self, prospect: &Prospect) -> Result<Vec<Foreseen>, DriverError> {
+        self.foreseen(prospect).await
     }
 
     async fn install(&self, transition: &Transition) -> Result<(), DriverError> {

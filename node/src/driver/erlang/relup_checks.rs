@@ -19,6 +19,14 @@ pub(super) struct Sides {
     pub(super) book: Book,
     pub(super) from: ReleaseVersion,
     pub(super) to: ReleaseVersion,
+    /// Where `to` is not placed: its entry is in this book and nowhere else, and this is its relup.
+    pub(super) coming: Option<Coming>,
+}
+
+/// What is known of a release that is not placed.
+#[derive(Clone, Debug)]
+pub(super) struct Coming {
+    pub(super) relup: Option<Vec<u8>>,
 }
 
 /// What to do about a relup that is missing or does not do.
@@ -33,6 +41,10 @@ pub(super) struct Ways {
 }
 
 impl Sides {
+    pub(super) fn placed(book: Book, from: &ReleaseVersion, to: &ReleaseVersion) -> Self {
+        Self { book, from: from.clone(), to: to.clone(), coming: None }
+    }
+
     fn entries(&self) -> Option<(&Entry, &Entry)> {
         self.book.entry(&self.from).zip(self.book.entry(&self.to))
     }
@@ -59,7 +71,11 @@ pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<Ways> {
     let Some((from, to)) = sides.entries() else {
         return Ok(Err(format!("{} or {} is not registered in RELEASES", sides.from, sides.to)));
     };
-    let upwards = relup_of(layout, &sides.to)?.and_then(|relup| {
+    let of_target = match &sides.coming {
+        None => relup_of(layout, &sides.to)?,
+        Some(coming) => parsed(coming.relup.as_deref(), &sides.to),
+    };
+    let upwards = of_target.and_then(|relup| {
         ways(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from))
     });
     let found = match upwards {
@@ -74,9 +90,10 @@ pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<Ways> {
         Ok(ways) => ways,
         Err(reason) => return Ok(Err(reason)),
     };
-    let back = found.back.iter().map(|script| (script, from));
-    for (script, target) in [(&found.there, to)].into_iter().chain(back) {
-        if let Some(reason) = fault(layout, script, target)? {
+    let back = found.back.iter().map(|script| (script, from, Some(layout)));
+    let code_of_target = sides.coming.is_none().then_some(layout);
+    for (script, target, code) in [(&found.there, to, code_of_target)].into_iter().chain(back) {
+        if let Some(reason) = fault(script, target, code)? {
             return Ok(Err(reason));
         }
     }
@@ -101,14 +118,16 @@ fn ways(
 
 fn relup_of(layout: &Layout, version: &ReleaseVersion) -> Read<Relup> {
     let path = layout.release(version).join("relup");
-    let Some(bytes) = read_optional(&path).at(&path)? else {
-        return Ok(Err(format!("release {version} has no relup")));
-    };
-    Ok(Relup::parse(&bytes).map_err(|error| format!("the relup of {version}: {error}")))
+    Ok(parsed(read_optional(&path).at(&path)?.as_deref(), version))
 }
 
-/// What keeps a script from being carried out in the living VM.
-fn fault(layout: &Layout, script: &Script, target: &Entry) -> Result<Option<String>, At> {
+fn parsed(relup: Option<&[u8]>, version: &ReleaseVersion) -> Result<Relup, String> {
+    let bytes = relup.ok_or_else(|| format!("release {version} has no relup"))?;
+    Relup::parse(bytes).map_err(|error| format!("the relup of {version}: {error}"))
+}
+
+/// What keeps a script from being carried out in the living VM; its code is looked for where that is placed.
+fn fault(script: &Script, target: &Entry, code: Option<&Layout>) -> Result<Option<String>, At> {
     for instruction in &script.instructions {
         match instruction {
             Instruction::RestartEmulator | Instruction::RestartNewEmulator => {
@@ -124,6 +143,7 @@ fn fault(layout: &Layout, script: &Script, target: &Entry) -> Result<Option<Stri
                         "the relup loads {application}-{version}, which the release does not have"
                     )));
                 }
+                let Some(layout) = code else { continue };
                 let ebin = layout.libraries().join(format!("{application}-{version}")).join("ebin");
                 for module in modules {
                     let beam = ebin.join(format!("{module}.beam"));

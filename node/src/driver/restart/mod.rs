@@ -10,8 +10,8 @@ mod preflight;
 mod steps;
 
 use crate::driver::{
-    AppUser, Check, Drained, DriverError, Foreseen, Liveness, Measured, Observation, Purge, ReleaseDriver,
-    Rung, StagedRelease, Transition, run_directory,
+    AppUser, Check, Drained, DriverError, Foreseen, Liveness, Measured, Observation, Prospect, Purge,
+    ReleaseDriver, Rung, StagedRelease, Transition, run_directory,
 };
 use crate::ids::{AppName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState, process};
@@ -142,12 +142,8 @@ impl ReleaseDriver for RestartDriver {
         self.preflight_checks(transition).await
     }
 
-    async fn foresee(
-        &self,
-        transition: &Transition,
-        manifest: &Digest,
-    ) -> Result<Vec<Foreseen>, DriverError> {
-        self.foreseen(transition, manifest).await
+    async fn foresee(&self, prospect: &Prospect) -> Result<Vec<Foreseen>, DriverError> {
+        self.foreseen(prospect).await
     }
 
     async fn install(&self, transition: &Transition) -> Result<(), DriverError> {

@@ -5,9 +5,8 @@ use super::layout::Layout;
 use super::place::marker;
 use crate::driver::checks::{check, failed, not_hot, stands_on_from};
 use crate::driver::files::{At, Locate, blocking};
-use crate::driver::{Check, CheckResult, DriverError, Foreseen, Method, Outlook, Transition};
+use crate::driver::{Check, CheckResult, DriverError, Foreseen, Method, Outlook, Prospect, Transition};
 use crate::ids::ReleaseVersion;
-use relupd_release::Digest;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -38,11 +37,8 @@ impl RestartDriver {
         Ok(checks)
     }
 
-    pub(super) async fn foreseen(
-        &self,
-        transition: &Transition,
-        manifest: &Digest,
-    ) -> Result<Vec<Foreseen>, DriverError> {
+    pub(super) async fn foreseen(&self, prospect: &Prospect) -> Result<Vec<Foreseen>, DriverError> {
+        let Prospect { transition, manifest, description: _ } = prospect;
         let is_here = self.placed(&transition.to, manifest).await?;
         let target = placed_name(&transition.to);
         let foresee = |check: Check| {

@@ -9,7 +9,7 @@ use super::helper::Helper;
 use super::host_checks;
 use super::observe::{BookFile, Process, Sources, classify};
 use super::protocols;
-use super::relup_checks::{self, Sides};
+use super::relup_checks::{self, Sides, Ways};
 use super::{ErlangDriver, config_check, from_link};
 use crate::driver::checks::{check, failed, not_hot, stands_on_from};
 use crate::driver::files::{At, blocking};
@@ -119,7 +119,7 @@ impl ErlangDriver {
         from: &ReleaseVersion,
         to: &ReleaseVersion,
     ) -> Result<Vec<Check>, DriverError> {
-        let sides = Sides { book: book.clone(), from: from.clone(), to: to.clone() };
+        let sides = Sides::placed(book.clone(), from, to);
         let layout = self.layout.clone();
         let mut checks = vec![check(names::SAME_ERTS, sides.same_erts())];
         for version in [from, to] {
@@ -160,29 +160,8 @@ impl ErlangDriver {
             Err(error) => return Err(error),
         };
         checks.push(check(names::WOULD_INSTALL, agrees));
-        let suspended = relup.suspended();
-        let silent = self
-            .vm
-            .unanswering(suspended.iter().map(String::as_str), self.settings.patience.answer)
-            .await
-            .map_err(|error| from_link(WHAT, error))?;
-        let answering = if silent.is_empty() {
-            CheckResult::Passed
-        } else {
-            let remedy = "see what these processes wait for; OTP would meet them with new code and old state";
-            not_hot(format!("they would not suspend: {}", silent.join("; ")), remedy)
-        };
-        checks.push(check(names::ANSWERING, answering));
-        let replaced = relup.replaced();
-        let lingering = self.vm.in_old_code(replaced.iter().map(String::as_str)).await;
-        let lingering = lingering.map_err(|error| from_link(WHAT, error))?;
-        let none_killed = if lingering.is_empty() {
-            CheckResult::Passed
-        } else {
-            let remedy = "wait until they have ended or moved on, or end them, then plan again";
-            not_hot(format!("they run old code and would be killed: {}", lingering.join("; ")), remedy)
-        };
-        checks.push(check(names::OLD_CODE, none_killed));
+        checks.push(self.answering(&relup).await?);
+        checks.push(self.none_killed(&relup).await?);
         Ok(checks)
     }
 
@@ -202,13 +181,39 @@ impl ErlangDriver {
         Ok(not_hot(reason, "add sasl to the release's applications, or go by restart"))
     }
 
+    /// `P11`: whether who will be suspended answers.
+    async fn answering(&self, relup: &Ways) -> Result<Check, DriverError> {
+        let (suspended, patience) = (relup.suspended(), self.settings.patience.answer);
+        let silent = self.vm.unanswering(suspended.iter().map(String::as_str), patience).await;
+        let silent = silent.map_err(|error| from_link(WHAT, error))?;
+        if silent.is_empty() {
+            return Ok(check(names::ANSWERING, CheckResult::Passed));
+        }
+        let remedy = "see what these processes wait for; OTP would meet them with new code and old state";
+        let reason = format!("they would not suspend: {}", silent.join("; "));
+        Ok(check(names::ANSWERING, not_hot(reason, remedy)))
+    }
+
+    /// `P12`: whether nobody runs code that the installation would take away.
+    async fn none_killed(&self, relup: &Ways) -> Result<Check, DriverError> {
+        let replaced = relup.replaced();
+        let lingering = self.vm.in_old_code(replaced.iter().map(String::as_str)).await;
+        let lingering = lingering.map_err(|error| from_link(WHAT, error))?;
+        if lingering.is_empty() {
+            return Ok(check(names::OLD_CODE, CheckResult::Passed));
+        }
+        let remedy = "wait until they have ended or moved on, or end them, then plan again";
+        let reason = format!("they run old code and would be killed: {}", lingering.join("; "));
+        Ok(check(names::OLD_CODE, not_hot(reason, remedy)))
+    }
+
     /// Modules whose processes the relup between these versions suspends; none where there is no relup.
     pub(super) async fn suspended_modules(
         &self,
         from: &ReleaseVersion,
         to: &ReleaseVersion,
     ) -> Result<BTreeSet<String>, DriverError> {
-        let sides = Sides { book: self.book(WHAT).await?, from: from.clone(), to: to.clone() };
+        let sides = Sides::placed(self.book(WHAT).await?, from, to);
         let layout = self.layout.clone();
         let read = blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
         Ok(read.map(|relup| relup.suspended()).unwrap_or_default())
