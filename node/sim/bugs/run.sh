@@ -20,7 +20,7 @@ seeds=${SEEDS:-300}
 patience=${PATIENCE:-600}
 # One for all bugs, and apart from the workspace's: cargo takes a copy's crates for the workspace's own, stale ones included.
 export CARGO_TARGET_DIR=$work/target
-quick=(--config profile.dev.debug=false --config profile.dev.opt-level=1 --config 'profile.dev.package."*".opt-level=2')
+quick=(--config profile.dev.debug=false --config 'profile.dev.package."*".opt-level=2')
 
 mkdir -p "$tree"
 # Only what differs is written, so that cargo builds what a patch touches and nothing else.
