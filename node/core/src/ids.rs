@@ -207,3 +207,56 @@ impl fmt::Debug for AppName {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_named_by_up_to_forty_letters_digits_and_dashes_after_a_letter() {
+        let (longest, too_long) = ("s".repeat(40), "s".repeat(41));
+        for good in ["s", "shop", "shop-2_b", "z9", &longest] {
+            assert_eq!(good.parse::<AppName>().map(|name| name.to_string()), Ok(good.to_owned()));
+        }
+        let bad = [
+            "",
+            "Shop",
+            "2shop",
+            "-shop",
+            "_shop",
+            "sHop",
+            "shop.x",
+            "sh op",
+            "sh/op",
+            "sh\u{f6}p",
+            &too_long,
+        ];
+        for bad in bad {
+            let refused = bad.parse::<AppName>().expect_err(bad).to_string();
+            assert!(refused.starts_with(&format!("not an app name: {bad:?} (expected ")), "{refused}");
+        }
+    }
+
+    /// Messages and the log show ids in either way.
+    #[test]
+    fn ids_are_shown_as_they_are_written() {
+        let name: AppName = "shop".parse().expect("a name");
+        assert_eq!((name.to_string(), format!("{name:?}")), ("shop".to_owned(), "shop".to_owned()));
+        assert_eq!(BootNonce("1-2".to_owned()).to_string(), "1-2");
+        assert_eq!(format!("{} {:?}", PlanId(12), RolloutId(7)), "p12 r7");
+        assert_eq!(format!("{} {:?}", Generation(3), RaftId(4)), "g3 4");
+        let node = NodeId::from_parts(1, 2);
+        assert_eq!(node.to_string(), format!("{node:?}"));
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written_and_not_for_one_another() {
+        let node = NodeId::from_parts(1_700_000_000_000, 7);
+        assert_eq!(node.to_string().parse(), Ok(node));
+        assert_eq!("p12".parse(), Ok(PlanId(12)));
+        for bad in ["", "12", "p", "r12", "p-1", "p1x"] {
+            assert!(bad.parse::<PlanId>().is_err(), "{bad:?}");
+        }
+        assert!("r12".parse::<NodeId>().is_err());
+    }
+}

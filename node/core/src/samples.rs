@@ -17,6 +17,8 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub mod rollouts;
+
 pub fn node(number: u64) -> NodeId {
     NodeId::from_parts(number, 0)
 }

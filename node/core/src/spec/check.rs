@@ -84,3 +84,65 @@ pub(super) fn environment_name(name: &str) -> Result<(), String> {
         Err(format!("{name:?} cannot be the name of an environment variable; allowed are A-Z a-z 0-9 _"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asserts that the first texts are let through and the others are not.
+    fn table<T>(check: impl Fn(&str) -> Result<T, String>, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(check(text).is_ok(), "{text:?} is good");
+        }
+        for text in bad {
+            let error = check(text).err().unwrap_or_else(|| panic!("{text:?} is bad"));
+            assert!(error.starts_with(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_root_is_absolute_and_below_a_directory() {
+        let bad = ["", "/", "//", "opt/shop", "/opt/../etc", "../opt", "/opt/sh\0op"];
+        table(root, &["/opt", "/opt/shop", "/opt/shop.2/"], &bad);
+        assert_eq!(root("/opt/shop"), Ok(PathBuf::from("/opt/shop")));
+    }
+
+    #[test]
+    fn a_program_lies_below_its_version() {
+        let bad = ["", "/bin/server", "../server", "bin/../../server", "./server"];
+        table(relative_program, &["server", "bin/server"], &bad);
+        assert_eq!(relative_program("bin/server"), Ok(PathBuf::from("bin/server")));
+    }
+
+    #[test]
+    fn an_http_check_asks_in_plain_http() {
+        let good = ["http://127.0.0.1:8080/health", "http://[::1]/", "http://shop.example"];
+        table(http_url, &good, &["", "127.0.0.1:80", "https://a/", "ftp://a/", "http://"]);
+    }
+
+    #[test]
+    fn a_tcp_check_asks_a_host_at_a_port() {
+        let good = ["127.0.0.1:5432", "db.example:1", "localhost:65535", "[::1]:5432"];
+        let bad = [
+            "",
+            "localhost",
+            ":5432",
+            "db:",
+            "db:0",
+            "db:65536",
+            "db:http",
+            "db:-1",
+            "::1:5432",
+            "[::1:5432",
+            "::1]:5432",
+            "[::1]",
+        ];
+        table(tcp_address, &good, &bad);
+    }
+
+    #[test]
+    fn a_variable_of_the_environment_has_a_name_that_a_shell_could_write() {
+        let good = ["A", "z", "_", "_A", "PATH", "a1_b2"];
+        table(environment_name, &good, &["", "1A", "A-B", "A B", "A=B", "A\0", "\u{c4}", "A\u{e4}"]);
+    }
+}

@@ -165,6 +165,35 @@ fn refuses_checks_that_ask_nothing_or_too_much() {
 }
 
 #[test]
+fn a_check_without_a_name_is_called_after_what_it_asks() {
+    let checks = "[[health.check]]\nhttp = \"http://a/\"\n[[health.check]]\ntcp = \"a:1\"\n\
+                  [[health.check]]\nexec = [\"/bin/true\"]\n[[health.check]]\nname = \"port\"\ntcp = \"a:2\"\n";
+    let spec = parse(&format!("{SMALLEST}{checks}")).expect("a good spec");
+    let names: Vec<_> = spec.health.checks.iter().map(|check| check.name.as_str()).collect();
+    assert_eq!(names, ["http", "tcp", "exec", "port"]);
+}
+
+#[test]
+fn refuses_to_compare_what_only_http_answers() {
+    for setting in ["status = 204", "body = \"ok\""] {
+        let check = format!("[[health.check]]\ntcp = \"a:1\"\n{setting}");
+        one_problem(&check, "health.check[0]", &["only for `http`"]);
+    }
+}
+
+#[test]
+fn a_unit_is_named_in_full_and_without_a_path() {
+    let unit = |name| format!("[service]\nkind = \"systemd\"\nunit = \"{name}\"");
+    for name in ["shop", "shop.socket", "system/shop.service"] {
+        one_problem(&unit(name), "service.unit", &[name, "full name of a service unit"]);
+    }
+    let spec = parse(&format!("{SMALLEST}{}", unit("shop@2.service"))).expect("a good spec");
+    assert_eq!(spec.service, ServiceKind::Systemd { unit: "shop@2.service".to_owned() });
+    let spec = parse(&format!("{SMALLEST}[service]\nkind = \"systemd\"")).expect("a good spec");
+    assert_eq!(spec.service, ServiceKind::Systemd { unit: "relupd-app@shop.service".to_owned() });
+}
+
+#[test]
 fn refuses_roots_that_lead_astray() {
     for root in ["/", "opt/shop", "/opt/../etc", ""] {
         let text = format!("name = \"shop\"\nroot = \"{root}\"");
@@ -210,6 +239,18 @@ fn resolves_to_the_values_of_the_node() {
     assert_eq!(resolved.environment["WHO"], "web-1");
     let url = "http://10.0.0.7:8080/".to_owned();
     assert_eq!(resolved.health.checks[0].probe, Probe::Http { url, status: 200, body: None });
+}
+
+#[test]
+fn arguments_and_programs_of_checks_are_resolved_one_by_one() {
+    let text = "name = \"shop\"\nroot = \"/opt/shop\"\ndriver = \"restart\"\n[restart]\ncommand = \"bin/server\"\n\
+                arguments = [\"-n\", \"{{node.name}}\"]\n\
+                [[health.check]]\nexec = [\"/opt/ask\", \"{{node.address}}\"]\n";
+    let spec = parse(text).expect("a good spec");
+    let resolved = resolve(&spec, &node(&[])).expect("nothing is missing");
+    assert_eq!(resolved.arguments, ["-n", "web-1"]);
+    let command = ["/opt/ask", "10.0.0.7"].map(str::to_owned).to_vec();
+    assert_eq!(resolved.health.checks[0].probe, Probe::Exec { command });
 }
 
 #[test]

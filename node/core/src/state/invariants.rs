@@ -1,6 +1,7 @@
 //! What must hold in every state, each check named as the sentence that it proves.
 
 use crate::ids::RolloutId;
+use crate::spec::Permanent;
 use crate::state::ClusterState;
 use crate::state::app::{Assignment, Order};
 use crate::state::rollout::{Phase, Rollout, Stage, Step};
@@ -132,12 +133,9 @@ fn terminal_means_settled(rollout: &Rollout, found: &mut Vec<Violation>) {
 }
 
 fn nothing_is_permanent_before_the_decision(rollout: &Rollout, found: &mut Vec<Violation>) {
-    let early = matches!(rollout.phase, Phase::Preparing | Phase::Committing { decided: false })
-        || (matches!(rollout.phase, Phase::Rolling)
-            && rollout.spec.upgrade.permanent == crate::spec::Permanent::AtEnd);
+    let at_end = rollout.spec.upgrade.permanent == Permanent::AtEnd;
     let committed = |step: &Step| matches!(step, Step::Committing { .. } | Step::Committed);
-    let per_node = rollout.spec.upgrade.permanent == crate::spec::Permanent::PerNode;
-    if early && !per_node && rollout.nodes.values().any(|node| committed(&node.step)) {
+    if at_end && rollout.goes_forward() && rollout.nodes.values().any(|node| committed(&node.step)) {
         found.push(Violation { promise: "S6", detail: format!("{}: permanent too early", rollout.id) });
     }
 }
@@ -153,3 +151,6 @@ fn only_touched_nodes_go_back(rollout: &Rollout, found: &mut Vec<Violation>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

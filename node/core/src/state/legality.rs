@@ -257,3 +257,6 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! first. Each key is taken out of its section by the type that is expected of it; whatever nobody
 //! asked for is unknown, and the nearest known key is suggested.
 
+mod nearest;
 mod problem;
 mod section;
 

@@ -1,6 +1,7 @@
 //! One table of the text. A key is asked for by its type; a key that is there but wrong becomes a
 //! problem, and its default is used so that reading goes on and finds the other mistakes.
 
+use super::nearest::nearest;
 use super::problem::Problems;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -274,34 +275,4 @@ fn describe(value: &DeValue<'_>) -> String {
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
     }
-}
-
-/// The known key that was probably meant: at most three letters away, and not more than half of it.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    let key = key.replace('-', "_");
-    known
-        .iter()
-        .map(|known| (distance(&key, known), *known))
-        .filter(|(distance, known)| *distance <= known.len().div_ceil(2).min(3))
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// Levenshtein's distance, with two swapped neighbours counted as one slip.
-fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
-    for i in 1..=left.len() {
-        let mut row = vec![i];
-        for j in 1..=right.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
-            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[left.len()][right.len()]
 }
