@@ -4,7 +4,7 @@
 use super::acknowledged::Acknowledged;
 use super::{Hosts, settle};
 use crate::cluster::APP;
-use crate::ctl::Ctl;
+use crate::ctl::{Ctl, Summary};
 use crate::report::Figure;
 use crate::samples::Samples;
 use crate::show::Show;
@@ -34,7 +34,7 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     for _ in 0..COMMANDS {
         acknowledged.at(hosts, 0).await?;
     }
-    let mut figures = lost_quorum(hosts, &acknowledged, show).await?;
+    let mut figures = lost_quorum(hosts, samples, &acknowledged, show).await?;
     figures.extend(lost_cluster(hosts, samples, &acknowledged, show).await?);
     Ok(figures)
 }
@@ -42,6 +42,7 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
 /// A majority of the voters is gone, the leader among them, while a rollout is paused.
 async fn lost_quorum(
     hosts: &mut Hosts,
+    samples: &Samples,
     acknowledged: &Acknowledged,
     show: Show,
 ) -> anyhow::Result<Vec<Figure>> {
@@ -80,6 +81,10 @@ async fn lost_quorum(
         host.name()
     ));
 
+    // Files that only the lost ones had.
+    for version in VERSIONS {
+        ctl.run(&["release", "push", &samples.archive(version).to_string_lossy()]).await?;
+    }
     ctl.run(&["rollout", "resume", &id]).await?;
     let ended = ctl.watch_to_end(&id).await?;
     ensure!(ended.summary.phase == "completed", "it ended {}: {}", ended.summary.phase, ended.summary.reason);
@@ -144,6 +149,11 @@ async fn lost_cluster(
         ctl.run(&["release", "push", &samples.archive(version).to_string_lossy()]).await?;
     }
     settle::on(hosts, VERSIONS[1]).await?;
+    wait::until("nobody catches up any more", PATIENCE, async || {
+        let rollouts: Vec<Summary> = ctl.json(&["rollout", "list", APP]).await?;
+        Ok(rollouts.iter().all(Summary::is_over).then_some(()))
+    })
+    .await?;
     let rollout = ctl.roll(APP, VERSIONS[0]).await?;
     ensure!(rollout.summary.phase == "completed", "after the restore: {}", rollout.summary.reason);
     settle::on(hosts, VERSIONS[0]).await?;

@@ -143,7 +143,7 @@ pub(crate) fn run(args: SetupArgs, format: Format) -> anyhow::Result<Exit> {
     step(format!("user {}", setup.user), host::ensure_user(&setup)?);
     step(format!("release root {}", setup.root.display()), host::ensure_release_root(&setup.root)?);
     let mut units_changed = false;
-    for file in Wanted::of(&setup) {
+    for file in Wanted::of(&setup, host::group_of(&setup.user)?) {
         let changed = host::ensure_file(&file)?;
         units_changed |= changed && file.path.starts_with("/etc/systemd");
         step(file.path.display().to_string(), changed);

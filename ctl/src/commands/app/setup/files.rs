@@ -14,12 +14,12 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// All files of an app on its host.
-    pub(super) fn of(setup: &Setup) -> Vec<Self> {
+    /// All files of an app on its host, where its user is in this group first of all.
+    pub(super) fn of(setup: &Setup, group: u32) -> Vec<Self> {
         let written = format!("Written by `relupctl app setup {}`, which writes it anew.", setup.app);
         let mut all = vec![
             Self::ours(drop_in(setup), format!("# {written}\n{}", drop_in_text(setup))),
-            Self::ours(tmpfiles(setup), format!("# {written}\n{}", tmpfiles_text(setup))),
+            Self::ours(tmpfiles(setup), format!("# {written}\n{}", tmpfiles_text(setup, group))),
             Self {
                 path: environment(setup),
                 content: format!(
@@ -78,9 +78,10 @@ pub(super) fn tmpfiles(setup: &Setup) -> PathBuf {
     PathBuf::from(format!("/etc/tmpfiles.d/relupd-app-{}.conf", setup.app))
 }
 
-/// The app may look up its link and read its trial there; only relupd writes.
-fn tmpfiles_text(setup: &Setup) -> String {
-    format!("d {} 0710 {DAEMON_USER} {} -\n", run_directory(setup).display(), setup.user)
+/// The app may look up its link and read its trial there; only relupd writes. The group is the one that the unit runs
+/// with, by number: a user that was there before may be in a group of any name, or of none.
+fn tmpfiles_text(setup: &Setup, group: u32) -> String {
+    format!("d {} 0710 {DAEMON_USER} {group} -\n", run_directory(setup).display())
 }
 
 pub(super) fn run_directory(setup: &Setup) -> PathBuf {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     fn content(setup: &Setup, path: &str) -> Option<String> {
-        Wanted::of(setup).into_iter().find(|file| file.path == Path::new(path)).map(|file| file.content)
+        Wanted::of(setup, 990).into_iter().find(|file| file.path == Path::new(path)).map(|file| file.content)
     }
 
     #[test]
@@ -135,7 +136,7 @@ mod tests {
         assert!(text.ends_with("[Service]\nUser=shop\n"), "{text}");
         assert_eq!(content(&shop(), "/etc/polkit-1/rules.d/50-relupd-app-shop.rules"), None);
         let run = content(&shop(), "/etc/tmpfiles.d/relupd-app-shop.conf").unwrap();
-        assert!(run.ends_with("d /run/relupd/shop 0710 relupd shop -\n"), "{run}");
+        assert!(run.ends_with("d /run/relupd/shop 0710 relupd 990 -\n"), "{run}");
     }
 
     #[test]
@@ -168,7 +169,8 @@ mod tests {
 
     #[test]
     fn only_the_environment_is_the_operators() {
-        let kept: Vec<_> = Wanted::of(&shop()).into_iter().filter(|file| file.is_the_operators).collect();
+        let kept: Vec<_> =
+            Wanted::of(&shop(), 990).into_iter().filter(|file| file.is_the_operators).collect();
         assert_eq!(kept.len(), 1);
         assert_eq!((kept[0].path.to_str(), kept[0].mode), (Some("/etc/relupd/apps/shop.env"), 0o640));
     }

@@ -41,10 +41,23 @@ pub(super) fn ensure_user(setup: &Setup) -> anyhow::Result<bool> {
 }
 
 fn uid_of(user: &str) -> anyhow::Result<Option<u32>> {
+    Ok(ids_of(user)?.map(|(uid, _)| uid))
+}
+
+/// The primary group of a user that is there.
+pub(super) fn group_of(user: &str) -> anyhow::Result<u32> {
+    let ids = ids_of(user)?.with_context(|| format!("user {user} is not in /etc/passwd"))?;
+    Ok(ids.1)
+}
+
+fn ids_of(user: &str) -> anyhow::Result<Option<(u32, u32)>> {
     let passwd = fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
-    let line = passwd.lines().find(|line| line.split(':').next() == Some(user));
-    line.map(|line| line.split(':').nth(2).unwrap_or_default().parse().context("/etc/passwd is broken"))
-        .transpose()
+    let Some(line) = passwd.lines().find(|line| line.split(':').next() == Some(user)) else {
+        return Ok(None);
+    };
+    let mut fields = line.split(':').skip(2);
+    let mut id = || fields.next().unwrap_or_default().parse().context("/etc/passwd is broken");
+    Ok(Some((id()?, id()?)))
 }
 
 /// Code is relupd's; everybody else reads it.
