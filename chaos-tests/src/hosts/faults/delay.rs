@@ -3,10 +3,11 @@
 
 use crate::hosts::install::PORT;
 use crate::hosts::{Hosts, network};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
@@ -27,11 +28,13 @@ const DATAGRAM: usize = 65_536;
 #[derive(Debug)]
 pub(in crate::hosts) struct Line {
     _carriers: JoinSet<()>,
+    carried: Arc<AtomicU64>,
 }
 
 pub(super) async fn begin(hosts: &mut Hosts, index: usize) -> anyhow::Result<()> {
     let host = &hosts.all()[index];
     let speaker = Arc::new(in_the_name_of(host.cluster_address()).context("a socket in a host's name")?);
+    let carried = Arc::new(AtomicU64::new(0));
     let mut carriers = JoinSet::new();
     let mut rules = format!(
         "add table {TABLE}; add chain {TABLE} output {{ type route hook output priority -300; }}; \
@@ -42,20 +45,26 @@ pub(super) async fn begin(hosts: &mut Hosts, index: usize) -> anyhow::Result<()>
         let port = PORTS + BLOCK * u16::try_from(index)? + number;
         let peer = peer.cluster_address();
         let hears = UdpSocket::bind((harness, port)).await.context("a socket of the harness's own")?;
-        carriers.spawn(carry(hears, Arc::clone(&speaker), SocketAddr::from((peer, PORT))));
+        carriers.spawn(carry(
+            hears,
+            Arc::clone(&speaker),
+            SocketAddr::from((peer, PORT)),
+            Arc::clone(&carried),
+        ));
         rules += &format!(
             "; add rule {TABLE} output ip daddr {peer} udp sport {PORT} udp dport {PORT} \
              ip daddr set {harness} udp dport set {port}"
         );
     }
     host.run(&["nft", &rules]).await?;
-    hosts.delayed.insert(index, Line { _carriers: carriers });
+    hosts.delayed.insert(index, Line { _carriers: carriers, carried });
     Ok(())
 }
 
 pub(super) async fn end(hosts: &mut Hosts, index: usize) -> anyhow::Result<()> {
     hosts.all()[index].run(&["nft", &format!("delete table {TABLE}")]).await?;
-    hosts.delayed.remove(&index);
+    let carried = hosts.delayed.remove(&index).map_or(0, |line| line.carried.load(Ordering::Relaxed));
+    ensure!(carried > 0, "nothing that {} said was delayed", hosts.all()[index].name());
     Ok(())
 }
 
@@ -75,7 +84,7 @@ fn in_the_name_of(address: Ipv4Addr) -> anyhow::Result<UdpSocket> {
     Ok(UdpSocket::from_std(socket.into())?)
 }
 
-async fn carry(hears: UdpSocket, speaker: Arc<UdpSocket>, to: SocketAddr) {
+async fn carry(hears: UdpSocket, speaker: Arc<UdpSocket>, to: SocketAddr, carried: Arc<AtomicU64>) {
     let mut buffer = vec![0; DATAGRAM];
     let mut on_their_way = JoinSet::new();
     loop {
@@ -83,6 +92,7 @@ async fn carry(hears: UdpSocket, speaker: Arc<UdpSocket>, to: SocketAddr) {
             heard = hears.recv(&mut buffer) => {
                 let Ok(size) = heard else { continue };
                 let (datagram, speaker) = (buffer[..size].to_vec(), Arc::clone(&speaker));
+                carried.fetch_add(1, Ordering::Relaxed);
                 on_their_way.spawn(async move {
                     tokio::time::sleep(DELAY).await;
                     // Datagrams get lost.
