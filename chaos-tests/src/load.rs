@@ -72,7 +72,8 @@ async fn ask(
     tokio::time::sleep(offset).await;
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !*stopped.borrow() {
+    // Whoever has lost interest without a word is not asked for, either.
+    while !*stopped.borrow() && stopped.has_changed().is_ok() {
         ticks.tick().await;
         let asked = monotonic();
         let outcome = match http::get(app, "/bump").await {

@@ -79,7 +79,7 @@ impl Hands {
             Action::Commit { transition } => self.driver.commit(transition).await,
             Action::RollBack { transition, rung, .. } => self.driver.roll_back(transition, *rung).await,
             Action::Repair { decided, .. } => self.driver.repair(decided.as_ref()).await,
-            Action::Start => self.driver.start().await,
+            Action::Start => self.start().await,
             Action::Stop => self.driver.stop().await,
             Action::Observe
             | Action::Place { .. }
@@ -107,6 +107,25 @@ impl Hands {
             ended = &mut installing => ended,
             _ = &mut telling => installing.await,
         }
+    }
+
+    /// Starts it. Where it does not start because files of the version that the cluster decided are not there any more,
+    /// they are brought and placed as for a rollout, and it is started once more.
+    async fn start(&self) -> Result<(), DriverError> {
+        let Err(failed) = self.driver.start().await else { return Ok(()) };
+        let Some(release) = self.settled() else { return Err(failed) };
+        let placed = self.driver.is_placed(&release.version, &release.manifest).await;
+        if placed.unwrap_or(true) || self.place(&release).await.is_err() {
+            return Err(failed);
+        }
+        tracing::warn!(app = %self.app, %release, "files of the release were missing, and are placed again");
+        self.driver.start().await
+    }
+
+    /// What the cluster last brought this node to for good.
+    fn settled(&self) -> Option<ReleaseId> {
+        let state = self.context.state().borrow().clone();
+        state.apps.get(&self.app)?.instances.get(&self.node)?.settled.clone()
     }
 
     async fn place(&self, release: &ReleaseId) -> Result<(), PlaceError> {

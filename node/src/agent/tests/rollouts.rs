@@ -183,3 +183,15 @@ async fn a_dead_app_is_started_again_and_a_stopped_one_stays_down() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_whose_files_were_deleted_gets_them_again_before_it_is_started_again() {
+    let cluster = Cluster::settled(1, spec()).await;
+    let host = cluster.host(1);
+    let version = "0.1.0".parse().unwrap();
+    host.lose(&version).await;
+    host.script(FakeStep::Start, Fault::Fail("start.boot is missing".to_owned())).await;
+    host.kill().await;
+    host.until_running("0.1.0").await;
+    assert!(host.has(&version).await);
+}

@@ -7,6 +7,7 @@
 mod book;
 mod change;
 mod commit;
+mod compare;
 mod config_check;
 mod disk;
 mod frame_check;

@@ -4,11 +4,11 @@
 
 use super::ErlangDriver;
 use super::book::{Book, Entry};
+use super::compare::{Likeness, fill, of_release, of_tree};
 use super::disk;
 use super::from_link;
 use super::layout::Layout;
 use super::observe::BookFile;
-use super::render::SHIPPED;
 use super::vm::HandlerStatus;
 use crate::driver::files::{
     At, Locate, blocking, ensure_directory, exists, move_tree, read_optional, remove_tree, replace_durably,
@@ -143,18 +143,23 @@ impl Placing {
             let staged = self.release.tree.join(&place);
             let target = root.join(&place);
             if exists(&target)? {
-                let own = place.starts_with("releases");
-                if !exists(&staged)?
-                    || (own && same_release(&staged, &target)?)
-                    || same_tree(&staged, &target)?
-                {
+                if !exists(&staged)? {
                     continue;
                 }
-                if registered {
-                    return Ok(Some(target));
+                let is_own = place.starts_with("releases");
+                let likeness =
+                    if is_own { of_release(&staged, &target)? } else { of_tree(&staged, &target)? };
+                match (likeness, registered) {
+                    (Likeness::Same, _) => continue,
+                    // Somebody has taken files away.
+                    (Likeness::Lacks, true) => {
+                        fill(&staged, &target)?;
+                        continue;
+                    }
+                    (Likeness::Differs, true) => return Ok(Some(target)),
+                    // What no registered release names is debris of an interrupted placing.
+                    (Likeness::Lacks | Likeness::Differs, false) => remove_tree(&target)?,
                 }
-                // What no registered release names is debris of an interrupted placing.
-                remove_tree(&target)?;
             }
             move_tree(&staged, &target)?;
         }
@@ -224,101 +229,4 @@ pub(super) fn missing(
         }
     }
     Ok(None)
-}
-
-/// Whether a release's own directory is the same but for two files: its configuration may have been
-/// completed here, and its relup may have been made again by the cluster, which is taken over.
-fn same_release(staged: &Path, target: &Path) -> Result<bool, At> {
-    let (shipped, relup) = (target.join(SHIPPED), target.join("relup"));
-    let as_placed = |name: &str| match name {
-        "sys.config" if shipped.exists() => Some(shipped.clone()),
-        "relup" => None,
-        name => Some(target.join(name)),
-    };
-    for entry in fs::read_dir(staged).at(staged)? {
-        let entry = entry.at(staged)?;
-        let Some(other) = as_placed(&entry.file_name().to_string_lossy()) else { continue };
-        if !same_entry(&entry, &other)? {
-            return Ok(false);
-        }
-    }
-    let made = staged.join("relup");
-    if let Some(content) = read_optional(&made).at(&made)?
-        && read_optional(&relup).at(&relup)?.as_ref() != Some(&content)
-    {
-        replace_durably(&relup, &content, 0o644).at(&relup)?;
-    }
-    Ok(true)
-}
-
-/// Whether every staged file is in the target with the same bytes. The target may hold files of
-/// relupd's own beside them.
-fn same_tree(staged: &Path, target: &Path) -> Result<bool, At> {
-    for entry in fs::read_dir(staged).at(staged)? {
-        let entry = entry.at(staged)?;
-        if !same_entry(&entry, &target.join(entry.file_name()))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn same_entry(staged: &fs::DirEntry, other: &Path) -> Result<bool, At> {
-    let path = staged.path();
-    let kind = staged.file_type().at(&path)?;
-    let there = match fs::symlink_metadata(other) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        there => there.at(other)?.file_type(),
-    };
-    // A link is compared as a link: what it leads to may be a directory, or not there.
-    if kind.is_symlink() {
-        Ok(there.is_symlink() && fs::read_link(other).at(other)? == fs::read_link(&path).at(&path)?)
-    } else if kind.is_dir() {
-        Ok(there.is_dir() && same_tree(&path, other)?)
-    } else if !there.is_file() {
-        Ok(false)
-    } else {
-        Ok(read_optional(other).at(other)? == Some(fs::read(&path).at(&path)?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn links_are_compared_by_where_they_lead() {
-        let directory = tempfile::tempdir().unwrap();
-        let [staged, target] = ["staged", "target"].map(|name| directory.path().join(name));
-        for tree in [&staged, &target] {
-            fs::create_dir_all(tree.join("priv")).unwrap();
-            symlink("priv", tree.join("static")).unwrap();
-            symlink("nowhere", tree.join("dangling")).unwrap();
-        }
-        assert!(same_tree(&staged, &target).unwrap());
-
-        fs::remove_file(target.join("dangling")).unwrap();
-        assert!(!same_tree(&staged, &target).unwrap());
-        symlink("elsewhere", target.join("dangling")).unwrap();
-        assert!(!same_tree(&staged, &target).unwrap());
-        fs::remove_file(target.join("dangling")).unwrap();
-        fs::create_dir(target.join("dangling")).unwrap();
-        assert!(!same_tree(&staged, &target).unwrap());
-    }
-
-    #[test]
-    fn a_file_is_not_the_same_as_a_directory_or_a_link_in_its_place() {
-        let directory = tempfile::tempdir().unwrap();
-        let [staged, target] = ["staged", "target"].map(|name| directory.path().join(name));
-        for tree in [&staged, &target] {
-            fs::create_dir_all(tree).unwrap();
-        }
-        fs::write(staged.join("file"), "content").unwrap();
-        fs::create_dir(target.join("file")).unwrap();
-        assert!(!same_tree(&staged, &target).unwrap());
-        fs::remove_dir(target.join("file")).unwrap();
-        symlink(staged.join("file"), target.join("file")).unwrap();
-        assert!(!same_tree(&staged, &target).unwrap());
-    }
 }

@@ -155,6 +155,16 @@ impl FakeHost {
         self.restart(&mut inner);
     }
 
+    /// Somebody deletes the files of a version.
+    pub async fn lose(&self, version: &ReleaseVersion) {
+        self.inner.lock().await.world.placed.remove(version);
+    }
+
+    /// Whether the files of a version are there.
+    pub async fn has(&self, version: &ReleaseVersion) -> bool {
+        self.inner.lock().await.world.placed.contains(version)
+    }
+
     /// Observations show this condition until a repair, a restart or an installation.
     pub async fn tear(&self, condition: Condition) {
         self.inner.lock().await.world.condition = Some(condition);
