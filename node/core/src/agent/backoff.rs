@@ -99,7 +99,28 @@ mod tests {
         }
         assert_eq!(seen, [20, 40, 80, 160, 250, 250]);
         assert_eq!(backoff.blocked(Kind::Observe, now), None);
+        let over = now + Duration::from_millis(250);
+        assert_eq!(backoff.blocked(Kind::Cluster, over), None, "it waits until then, and no longer");
         backoff.succeeded(Kind::Cluster);
         assert_eq!(delay(&backoff), None);
+    }
+
+    #[test]
+    fn a_new_order_forgets_what_failed_under_the_old_one_but_not_what_does_not_stay_whole_or_up() {
+        let now = Monotonic::default();
+        for (kind, kept) in [
+            (Kind::Cluster, false),
+            (Kind::Observe, false),
+            (Kind::Place, false),
+            (Kind::Effect, false),
+            (Kind::Prove, false),
+            (Kind::Repair, true),
+            (Kind::Start, true),
+        ] {
+            let mut backoff = Backoff::default();
+            backoff.failed(kind, now);
+            backoff.clear();
+            assert_eq!(backoff.blocked(kind, now).is_some(), kept, "{kind:?}");
+        }
     }
 }

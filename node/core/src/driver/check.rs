@@ -83,3 +83,17 @@ impl From<Check> for Foreseen {
         Self { name: check.name, outlook: Outlook::Known(check.result) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_holds_is_kept_by_its_key_and_any_other_with_all_that_it_says() {
+        let check = |result| Check { name: "P3 relup leads there".to_owned(), result };
+        let passed = check(CheckResult::Passed).in_brief();
+        assert_eq!(passed, Check { name: "P3".to_owned(), result: CheckResult::Passed });
+        let warned = check(CheckResult::Warning { reason: "it is long".to_owned() });
+        assert_eq!(warned.in_brief(), warned);
+    }
+}

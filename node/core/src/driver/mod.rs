@@ -191,3 +191,41 @@ pub enum Liveness {
     /// It is gone.
     Down,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{life, version};
+
+    fn seen(running: Running, condition: Condition) -> Observation {
+        Observation { permanent: Some(version("0.1.0")), running, condition }
+    }
+
+    #[test]
+    fn the_running_version_is_known_only_of_what_is_up() {
+        let up = Running::Up { version: version("0.2.0"), boot_nonce: life("a") };
+        let mute = Running::Unknown { reason: "no answer".to_owned() };
+        assert_eq!(seen(up, Condition::Trial).version(), Some(&version("0.2.0")));
+        assert_eq!(seen(Running::Down, Condition::Stopped).version(), None);
+        assert_eq!(seen(mute, Condition::Clean).version(), None);
+    }
+
+    #[test]
+    fn whole_is_what_runs_with_nothing_torn_and_debris_tears_nothing() {
+        let detail = || "lib/shop".to_owned();
+        for (condition, whole) in [
+            (Condition::Clean, true),
+            (Condition::Trial, true),
+            (Condition::Debris { detail: detail() }, true),
+            (Condition::Absent, false),
+            (Condition::Stopped, false),
+            (Condition::HalfEnvironment { detail: detail() }, false),
+            (Condition::TornPointers { detail: detail() }, false),
+            (Condition::HandlerLies { detail: detail() }, false),
+            (Condition::MixedCode { detail: detail() }, false),
+            (Condition::Unknown { reason: detail() }, false),
+        ] {
+            assert_eq!(seen(Running::Down, condition.clone()).is_whole(), whole, "{condition:?}");
+        }
+    }
+}

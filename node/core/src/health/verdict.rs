@@ -187,7 +187,7 @@ fn threshold(rounds: u32) -> usize {
 
 fn push_bounded(streak: &mut VecDeque<Monotonic>, began: Monotonic, bound: usize) {
     streak.push_back(began);
-    while streak.len() > bound {
+    if streak.len() > bound {
         streak.pop_front();
     }
 }

@@ -79,7 +79,7 @@ fn verdict(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation, permanent
         }
         Some(_) if falls(input, order, seen) >= STARTS => Some(fell(order)),
         Some(_) => None,
-        None if seen.running != Running::Down || !input.app.running => None,
+        None if !input.app.running => None,
         None if permanent && input.memory.start_failures >= STARTS => {
             let detail = format!("{} did not stay up, started {STARTS} times", order.to());
             Some(Failure::VmDied { detail })

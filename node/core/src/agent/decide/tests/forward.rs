@@ -1,13 +1,12 @@
 use super::case::{BAKE, Case, at, healthy, seen, torn, unhealthy};
 use crate::agent::decide::{Action, WaitingFor};
 use crate::agent::ledger::TrialProgress;
-use crate::driver::{Check, CheckResult, Condition, Liveness, Method, Observation, Running};
+use crate::driver::{Condition, Liveness, Method, Observation, Running};
 use crate::health::Verdict;
 use crate::samples::life;
-use crate::spec::MethodPolicy;
 use crate::state::app::Order;
 use crate::state::command::Report;
-use crate::state::rollout::{Failure, Stage, Step};
+use crate::state::rollout::{Failure, Phase, Stage, Step};
 
 const ORDERS: [Order; 5] = [Order::Prepare, Order::Upgrade, Order::Drain, Order::Commit, Order::Revert];
 
@@ -46,6 +45,8 @@ fn a_verdict_rests_on_a_look_that_is_no_older_than_it() {
     drained.memory.drained = Some(life("a"));
     assert_eq!(drained.name(), "ReadyToCommit");
     assert_eq!(drained.blind().name(), "observe");
+    let elsewhere = Case::ordered(Order::Upgrade).verified().sees(seen(Some(("0.1.0", "a")), Some("0.1.0")));
+    assert_eq!(elsewhere.name(), "observe", "the push and the look say different things");
 }
 
 #[test]
@@ -58,64 +59,6 @@ fn modules_that_somebody_else_has_loaded_are_a_failed_verdict() {
         };
         assert_eq!(Case::ordered(order).verified().sees(mixed).name(), "failed Verify", "{order:?}");
     }
-}
-
-#[test]
-fn prepare_places_checks_and_answers_with_the_method_that_is_left() {
-    let check = |result: CheckResult| vec![Check { name: "P3".to_owned(), result }];
-    let not_hot = || CheckResult::NotHot { reason: "no relup".to_owned(), remedy: String::new() };
-    let failed = || CheckResult::Failed { reason: "torn".to_owned(), remedy: "build it again".to_owned() };
-    let mut case = Case::ordered(Order::Prepare);
-    assert_eq!(case.name(), "place");
-    case.memory.placed = true;
-    assert_eq!(case.name(), "preflight");
-    for (result, policy, answer) in [
-        (CheckResult::Passed, MethodPolicy::Auto, Some(Method::Hot)),
-        (not_hot(), MethodPolicy::Auto, Some(Method::Restart)),
-        (not_hot(), MethodPolicy::Hot, None),
-        (failed(), MethodPolicy::Auto, None),
-    ] {
-        case.rollout.spec.upgrade.method = policy;
-        case.memory.checks = Some(check(result));
-        let Action::Report { report, .. } = case.decide() else { panic!() };
-        match (report, answer) {
-            (Report::Prepared { method, .. }, Some(expected)) => assert_eq!(method, expected),
-            (Report::PrepareFailed { .. }, None) => {}
-            (report, _) => panic!("{report:?}, not {answer:?}"),
-        }
-    }
-    // What the app's policy takes for a warning neither refuses nor costs the method; other checks do.
-    for (key, result) in [("P3", None), ("P7", Some(Method::Hot))] {
-        let warn = (key.to_owned(), crate::spec::CheckPolicy::Warn);
-        case.rollout.spec.upgrade.preflight.checks = [warn].into();
-        case.memory.checks = Some(vec![Check { name: "P7 libraries".to_owned(), result: failed() }]);
-        let Action::Report { report, .. } = case.decide() else { panic!() };
-        match (report, result) {
-            (Report::Prepared { method, checks }, Some(expected)) => {
-                assert_eq!(method, expected);
-                assert_eq!(checks[0].result, CheckResult::Warning { reason: "torn".to_owned() });
-            }
-            (Report::PrepareFailed { .. }, None) => {}
-            (report, _) => panic!("{report:?} with {key}"),
-        }
-    }
-    let moved = Case::ordered(Order::Prepare).sees(seen(Some(("0.3.0", "a")), Some("0.3.0")));
-    assert_eq!(moved.name(), "PrepareFailed");
-    let torn = Case::ordered(Order::Prepare).sees(torn(seen(Some(("0.1.0", "a")), Some("0.1.0"))));
-    assert_eq!(torn.name(), "PrepareFailed");
-}
-
-#[test]
-fn a_release_that_cannot_be_fetched_is_said_once_and_tried_again() {
-    let mut case = Case::ordered(Order::Prepare);
-    case.memory.cannot_fetch = Some("no peer has it".to_owned());
-    assert_eq!(case.name(), "CannotFetch");
-    let cannot_fetch = Some("no peer has it".to_owned());
-    let mut case = case.at(Step::Preparing { generation: super::case::GENERATION, cannot_fetch });
-    case.memory.cannot_fetch = Some("another reason".to_owned());
-    assert_eq!(case.name(), "place");
-    (case.memory.cannot_fetch, case.memory.placed) = (None, true);
-    assert_eq!(case.name(), "Fetched", "from here on its deadline runs");
 }
 
 #[test]
@@ -140,6 +83,15 @@ fn an_upgrade_begins_only_where_the_node_stands_on_from() {
         );
     }
     assert_eq!(Case::ordered(Order::Upgrade).first().name(), "install first 1");
+    let down = |sight: Observation, start_failures| {
+        let mut case = Case::ordered(Order::Upgrade).sees(sight);
+        case.memory.start_failures = start_failures;
+        case.name()
+    };
+    assert_eq!(down(seen(None, Some("0.1.0")), 2), "start");
+    assert_eq!(down(seen(None, Some("0.1.0")), 3), "failed Install", "it does not come up");
+    assert_eq!(down(torn(seen(None, Some("0.1.0"))), 0), "failed Install");
+    assert_eq!(down(seen(None, Some("0.3.0")), 0), "failed Install");
     let mut lost = Case::ordered(Order::Upgrade);
     lost.ledger.lost_up_to = Some(super::case::GENERATION);
     assert_eq!(lost.name(), "failed Install", "it may have been begun before");
@@ -245,6 +197,8 @@ fn before_the_push_has_shown_the_new_life_an_observation_decides() {
 fn drain_answers_only_for_the_life_that_was_judged() {
     let mut case = Case::ordered(Order::Drain).verified();
     assert_eq!(case.name(), "drain");
+    case.memory.drained = Some(life("b"));
+    assert_eq!(case.name(), "drain");
     case.memory.drained = Some(life("a"));
     assert_eq!(
         case.decide(),
@@ -281,5 +235,13 @@ fn once_an_order_is_answered_one_more_look_changes_nothing() {
         (Case::idle(), "wait for Nothing"),
     ] {
         assert_eq!(case.name(), expected);
+    }
+}
+
+#[test]
+fn the_end_of_a_rollout_takes_back_the_orders_that_lead_to_a_trial() {
+    for order in [Order::Prepare, Order::Upgrade, Order::Drain] {
+        let ended = Case::ordered(order).in_phase(Phase::Completed);
+        assert_eq!(ended.name(), "wait for Nothing", "{order:?}");
     }
 }

@@ -1,98 +1,11 @@
-//! Scripts for one agent's core: what it is told, and what it does then. Most were found by the simulator;
-//! the seeds are named.
+//! What the simulator has found; the seeds are named.
 
 use super::*;
-use crate::agent::ContextError;
 use crate::agent::decide::Authority;
-use crate::agent::decide::tests::case::{Case, GENERATION, name, seen};
-use crate::agent::outcome::Ended;
 use crate::driver::{Condition, DriverError, Running};
-use crate::ids::ClusterId;
-use crate::samples::{node, spec};
 use crate::spec::Orphan;
-use crate::state::app::Order;
-use crate::state::command::{Applied, Report};
-use crate::state::rollout::{Phase, Stage, Step};
-
-/// A core in the case's situation, with a clock and a state that the script moves on.
-struct Script {
-    case: Case,
-    core: Core,
-}
-
-impl Script {
-    fn new(case: Case) -> Self {
-        let mut core = Core::new(
-            node(2),
-            spec(),
-            "boot".to_owned(),
-            case.ledger.clone(),
-            case.liveness.clone(),
-            case.memory.judge_from,
-        );
-        core.memory = case.memory.clone();
-        Self { case, core }
-    }
-
-    fn state(&self) -> ClusterState {
-        let mut state = ClusterState::awaited(ClusterId::from_parts(1, 1));
-        let mut app = self.case.app.clone();
-        app.instances.insert(node(2), self.case.instance.clone().into());
-        state.apps.insert(app.spec.name.clone(), app);
-        state.rollouts.insert(self.case.rollout.id, self.case.rollout.clone().into());
-        state
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            state: self.state().into(),
-            health: self.case.health.clone(),
-            liveness: self.case.liveness.clone(),
-            contact_age: self.case.contact_age,
-            now: self.case.now,
-        }
-    }
-
-    fn later(&mut self, seconds: u64) {
-        self.case.now = self.case.now + Duration::from_secs(seconds);
-    }
-
-    /// What it does now; `None` where it rests.
-    fn moves(&mut self) -> Option<Action> {
-        let snapshot = self.snapshot();
-        self.core.refresh(&snapshot);
-        let action = self.core.next(&snapshot).expect("the app is placed here");
-        match self.core.next_move(action, snapshot.now) {
-            Move::Rest { .. } => None,
-            Move::Act(action) => Some(*action),
-        }
-    }
-
-    #[track_caller]
-    fn expect(&mut self, expected: &str) -> Action {
-        let action = self.moves();
-        assert_eq!(action.as_ref().map(name).as_deref(), Some(expected));
-        action.expect("it was compared")
-    }
-
-    fn ends(&mut self, action: &Action, ended: Ended) {
-        let _follow = self.core.take_in(action, ended, self.case.now, self.case.now);
-    }
-
-    /// It looks, and sees this.
-    #[track_caller]
-    fn looks(&mut self, seen: &Observation) {
-        let observe = self.expect("observe");
-        self.ends(&observe, Ended::Observed(Ok(seen.clone())));
-    }
-
-    /// It says this, and nobody hears.
-    #[track_caller]
-    fn says_in_vain(&mut self, expected: &str) {
-        let report = self.expect(expected);
-        self.ends(&report, Ended::Answered(Err(ContextError::NoQuorum { reason: "cut off".to_owned() })));
-    }
-}
+use crate::state::command::Report;
+use crate::state::rollout::{Phase, Stage};
 
 /// Seed 3857: the verdict was said again and again without a quorum, and rested on a look from before
 /// somebody loaded other modules by hand.
@@ -147,9 +60,7 @@ fn an_orphan_that_learns_of_the_decision_while_it_notes_its_way_back_does_not_be
     script.case.rollout.phase = Phase::Committing { decided: true };
     assert!(!script.core.may_begin(&back, &script.state()));
     script.case.rollout.phase = Phase::Committing { decided: false };
-    let newer = Case::ordered(Order::Revert).instance.assignment.expect("it is ordered");
-    script.case.instance.assignment =
-        Some(crate::state::app::Assignment { generation: Generation(GENERATION.0 + 1), ..newer });
+    script.receives(Order::Revert);
     assert!(!script.core.may_begin(&back, &script.state()), "somebody leads again");
 }
 
