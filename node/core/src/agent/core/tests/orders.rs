@@ -81,3 +81,18 @@ fn a_new_order_is_worth_a_try_at_once() {
     script.receives(Order::Upgrade);
     script.expect("install hot 1");
 }
+
+#[test]
+fn a_changed_spec_takes_hold_between_rollouts() {
+    let other = AppSpec { stop_grace: Duration::from_secs(2), ..spec() };
+    for (rollout, spec, takes_hold) in [
+        (None, spec(), false),
+        (None, other.clone(), true),
+        (Case::idle().app.rollout, spec(), false),
+        (Case::idle().app.rollout, other, false),
+    ] {
+        let mut script = Script::new(Case::idle());
+        (script.case.app.rollout, script.case.app.spec) = (rollout, spec);
+        assert_eq!(script.core.spec_changed(&script.state()), takes_hold, "{rollout:?}");
+    }
+}
