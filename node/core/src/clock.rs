@@ -38,3 +38,20 @@ impl Sub<Duration> for Monotonic {
         Self(self.0.saturating_sub(duration))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_ahead_is_not_past_and_no_point_lies_before_the_start() {
+        let at = |secs| Monotonic::from_start(Duration::from_secs(secs));
+        let secs = Duration::from_secs;
+        assert_eq!(at(7).since(at(4)), secs(3));
+        assert_eq!(at(4).since(at(7)), Duration::ZERO);
+        assert_eq!(at(4) + secs(3), at(7));
+        assert_eq!(at(7) - secs(3), at(4));
+        assert_eq!(at(3) - secs(7), at(0));
+        assert_eq!(at(3) + Duration::MAX, Monotonic::from_start(Duration::MAX));
+    }
+}

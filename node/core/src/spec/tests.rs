@@ -218,6 +218,13 @@ fn says_what_a_hot_upgrade_may_cost() {
 }
 
 #[test]
+fn a_check_refuses_unless_the_spec_says_that_it_only_warns() {
+    let checks = "[upgrade.checks]\nP7 = \"refuse\"\nP8 = \"warn\"";
+    let policies = parse(&format!("{SMALLEST}{checks}")).expect("a good spec").upgrade.preflight.checks;
+    assert_eq!(policies, BTreeMap::from([("P8".to_owned(), CheckPolicy::Warn)]));
+}
+
+#[test]
 fn refuses_settings_that_have_no_effect() {
     one_problem("[restart]\ncommand = \"bin/x\"", "restart", &["driver"]);
     one_problem("[service]\nunit = \"x.service\"", "service.unit", &["systemd"]);

@@ -131,9 +131,10 @@ fn a_rollout_is_reverted_when_every_touched_node_is_back() {
 fn who_asks_is_given_a_turn_and_who_has_one_may_lose_it() {
     for step in steps() {
         let reverting = rollout(Phase::Reverting { reason: aborted() }, [step.clone()]);
-        let turn = match step {
-            Step::Committing { turn, .. } | Step::Reverting { turn, .. } => Some(turn),
-            _ => None,
+        let turn = if let Step::Committing { turn, .. } | Step::Reverting { turn, .. } = &step {
+            Some(*turn)
+        } else {
+            None
         };
         let give = |number| reverting.permits(&Decision::GiveTurn { node: node(number) });
         let take = |why| reverting.permits(&Decision::TakeTurn { node: node(1), why });
@@ -166,7 +167,7 @@ fn next_step(order: Order, phase: &Phase, step: &Step, per_node: bool, touched: 
         (Order::Revert, _) if name(phase) == REVERTING && touched => {
             Some(Step::Reverting { generation, turn: Turn::Asked, tried: vec![] })
         }
-        _ => None,
+        (Order::Prepare | Order::Upgrade | Order::Drain | Order::Commit | Order::Revert, _) => None,
     }
 }
 
