@@ -132,7 +132,6 @@ pub fn cluster_with(rollout: Rollout) -> ClusterState {
     };
     state.apps.insert(rollout.plan.app.clone(), app);
     state.next.generation = 10;
-    state.next.rollout = rollout.id.0 + 1;
     state.rollouts.insert(rollout.id, Arc::new(rollout));
     state
 }
