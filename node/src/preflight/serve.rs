@@ -15,6 +15,9 @@ use tokio::time::timeout;
 /// Each may start helper VMs.
 const AT_ONCE: usize = 2;
 
+/// For a question of at most a megabyte; half of one is not kept any longer.
+const ASKED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Answers for this node. Cheap to clone; the bound holds over all clones.
 #[derive(Clone)]
 pub struct Server {
@@ -42,7 +45,11 @@ impl Server {
     }
 
     async fn serve(&self, mut exchange: Exchange) -> Result<(), StreamError> {
-        let request = exchange.read(wire::LONGEST_REQUEST).await?;
+        let read = timeout(ASKED_WITHIN, exchange.read(wire::LONGEST_REQUEST)).await;
+        let Ok(request) = read else {
+            return exchange.reply(&wire::reply(Err("the question did not arrive in time".to_owned()))).await;
+        };
+        let request = request?;
         let answer = match wire::question(&request) {
             Ok(question) => self.answer(&question).await,
             Err(reason) => Err(reason),

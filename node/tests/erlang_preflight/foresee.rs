@@ -1,8 +1,12 @@
 //! What is told of a way that is planned and not prepared.
 
 use crate::erlang_support::{Host, transition};
-use relupd::driver::{CheckResult, Description, Foreseen, Method, Outlook, Prospect, ReleaseDriver};
+use relupd::driver::{
+    CheckResult, Description, Foreseen, Liveness, Method, Outlook, Prospect, ReleaseDriver,
+};
 use relupd::ids::Digest;
+use relupd::service::{Service as _, ServiceState};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 
 /// Up from 0.1.0, to the 0.2.0 of this manifest.
@@ -84,4 +88,49 @@ async fn with_its_description_a_release_that_is_not_placed_is_held_against_the_l
     let other =
         Description { rel: b"{release, {\"shop\",\"0.9.0\"}, {erts,\"13\"}, []}.".to_vec(), relup: None };
     assert!(unknown(&foreseen(&host, &up("0.2.0", Some(other))).await).contains(&"P12"));
+}
+
+/// OTP's own check carries out what a relup has before its point of no return; this works once.
+#[tokio::test(flavor = "multi_thread")]
+async fn planning_carries_out_no_part_of_a_relup() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let relup = host.root().join("releases/0.2.0/relup");
+    let acts = "{apply,{ets,new,[works_once,[named_table]]}},\n    point_of_no_return";
+    fs::write(&relup, fs::read_to_string(&relup).unwrap().replace("point_of_no_return", acts)).unwrap();
+    let up = up("0.2.0", None);
+    for _ in 0..2 {
+        let found = foreseen(&host, &up).await;
+        assert_eq!((unknown(&found), unmet(&found)), (vec!["P10"], vec![]));
+    }
+    let prepared = host.driver.preflight(&up.transition).await.unwrap();
+    assert_eq!(crate::verdict(&prepared), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_that_hangs_costs_its_own_answers_alone() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let ServiceState::Running { pid, .. } = host.service.state("shop").await.unwrap() else { panic!() };
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let found = foreseen(&host, &up("0.2.0", None)).await;
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(unmet(&found), ["P9"], "{found:#?}");
+    assert_eq!(unknown(&found), ["P6", "P13", "P10", "P11", "P12"], "{found:#?}");
+}
+
+/// The VM would keep every name that it is asked for, and cannot read such a long one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vm_is_asked_about_its_own_modules_only() {
+    let host = Host::running("0.1.0").await;
+    let release = host.stage("0.2.0").tree.join("releases/0.2.0");
+    let rel = fs::read(release.join("shop.rel")).unwrap();
+    let relup = fs::read_to_string(release.join("relup")).unwrap();
+    let long = format!("point_of_no_return,\n    {{suspend,[{}]}}", "a".repeat(300));
+    let relup = Some(relup.replace("point_of_no_return", &long).into_bytes());
+    let found = foreseen(&host, &up("0.2.0", Some(Description { rel, relup }))).await;
+    assert_eq!(unmet(&found), Vec::<&str>::new(), "{found:#?}");
+    let life = host.driver.liveness().borrow().clone();
+    assert!(matches!(life, Liveness::Up { .. }), "{life:?}");
 }

@@ -14,6 +14,7 @@ use relupd_release::{ApplicationName, ApplicationVersion};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The modules of one application version, by name.
 type Beams = Arc<BTreeMap<String, Md5>>;
@@ -27,8 +28,13 @@ impl ErlangDriver {
     }
 
     pub(super) async fn sources(&self) -> Result<Sources, DriverError> {
+        self.sources_within(self.settings.patience.observe).await
+    }
+
+    /// The same, with so much time for all that the VM is asked.
+    pub(super) async fn sources_within(&self, patience: Duration) -> Result<Sources, DriverError> {
         let disk = self.read_disk().await?;
-        let process = self.process(&disk).await?;
+        let process = self.process(&disk, patience).await?;
         Ok(Sources { disk, process })
     }
 
@@ -51,9 +57,8 @@ impl ErlangDriver {
         }
     }
 
-    async fn process(&self, disk: &Disk) -> Result<Process, DriverError> {
+    async fn process(&self, disk: &Disk, patience: Duration) -> Result<Process, DriverError> {
         if self.link.boot_nonce().is_some() {
-            let patience = self.settings.patience.observe;
             return Ok(match tokio::time::timeout(patience, self.view(disk)).await {
                 Ok(Ok(view)) => Process::Answers(Box::new(view)),
                 Ok(Err(error)) => Process::Silent { reason: error.to_string() },

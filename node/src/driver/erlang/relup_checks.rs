@@ -211,6 +211,14 @@ impl Ways {
         CheckResult::Passed
     }
 
+    /// Whether the release handler's own check would do more than read code: it carries out what a relup has
+    /// before its point of no return.
+    pub(super) fn acts_when_checked(&self) -> bool {
+        let instructions = self.there.instructions.iter();
+        let mut before = instructions.take_while(|one| !matches!(one, Instruction::PointOfNoReturn));
+        before.any(|one| !matches!(one, Instruction::LoadObjectCode { .. }))
+    }
+
     pub(super) fn suspended(&self) -> BTreeSet<String> {
         self.scripts().flat_map(|(script, _)| script.suspended_modules()).map(str::to_owned).collect()
     }

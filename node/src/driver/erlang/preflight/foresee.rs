@@ -4,32 +4,40 @@
 
 use super::super::relup_checks::{self, Coming, Sides};
 use super::super::{ErlangDriver, host_checks};
-use super::{Book, Entry, Process, Sources, WHAT, book_of, names, standing};
+use super::{Book, Entry, Occasion, Process, Sources, WHAT, book_of, classify, names, standing};
 use crate::driver::checks::check;
-use crate::driver::files::{blocking, exists};
+use crate::driver::files::{Locate as _, blocking, exists};
 use crate::driver::{
-    Check, CheckResult, Description, DriverError, Foreseen, Method, Outlook, Prospect, Transition,
+    Check, CheckResult, Condition, Description, DriverError, Foreseen, Method, Outlook, Prospect, Transition,
 };
 use crate::ids::ReleaseVersion;
 use relupd_release::rel::Rel;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// For all that the VM is asked about where it stands, so that one that hangs costs its own answers alone.
+const VM_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+
+const LEFT_FOR_LATER: &str = "not known until prepared: it rests on a check that does not hold now, or to ask would \
+                              carry out a part of the relup";
 
 const NOT_HERE: &str = "not known until prepared: this node fetches the release when a rollout prepares it";
 
 impl ErlangDriver {
     pub(in super::super) async fn foreseen(&self, prospect: &Prospect) -> Result<Vec<Foreseen>, DriverError> {
         let transition = &prospect.transition;
+        let sources = self.sources_within(VM_ANSWERS_WITHIN).await?;
         if self.placed(&transition.to, &prospect.manifest).await? {
-            let checks = self.preflight_checks(transition).await?;
-            return Ok(checks.into_iter().map(Foreseen::from).collect());
+            return self.of_what_is_placed(&sources, transition).await;
         }
-        let sources = self.sources().await?;
         let book = book_of(&sources);
         let mut found = vec![unknown(names::PLACED)];
         if let Some(from) = &transition.from {
             found.push(self.boot_files(from).await?.into());
         }
         found.push(unknown(&names::boot_files(&transition.to)));
-        found.extend(standing(&sources, transition).into_iter().map(Foreseen::from));
+        found.extend(stands(&sources, transition));
         found.push(unknown(names::LIBRARIES));
         found.push(self.what_is_there(transition, &book).await?);
         if !self.settings.required_hardening.is_empty() {
@@ -39,10 +47,32 @@ impl ErlangDriver {
         if let (Method::Hot, Some(from)) = (transition.method, &transition.from) {
             let described = prospect.description.as_ref();
             let sides = described.and_then(|described| self.sides(&book, from, &transition.to, described));
-            found.extend(match sides {
-                Some(sides) => self.hot_by_description(&sources, sides).await?,
+            found.extend(match sides.zip(book.entry(from)) {
+                Some((sides, from)) => self.hot_by_description(&sources, sides, from).await?,
                 None => self.hot_without(&sources).await?,
             });
+        }
+        Ok(found)
+    }
+
+    /// All checks; what would carry anything out in the VM, and what rests on a check that does not hold, is
+    /// left for the preparation.
+    async fn of_what_is_placed(
+        &self,
+        sources: &Sources,
+        transition: &Transition,
+    ) -> Result<Vec<Foreseen>, DriverError> {
+        let checks = self.checks_of(sources, transition, Occasion::Planning).await?;
+        let stands = stands(sources, transition);
+        let is_of_these = |check: &Check| stands.iter().any(|found| found.name == check.name);
+        let others: Vec<_> = checks.into_iter().filter(|check| !is_of_these(check)).collect();
+        let mut found: Vec<Foreseen> = others.into_iter().map(Foreseen::from).chain(stands).collect();
+        if transition.method == Method::Hot && transition.from.is_some() {
+            for name in names::HOT {
+                if !found.iter().any(|known| known.name == name) {
+                    found.push(unknown_because(name, LEFT_FOR_LATER));
+                }
+            }
         }
         Ok(found)
     }
@@ -68,6 +98,7 @@ impl ErlangDriver {
         &self,
         sources: &Sources,
         sides: Sides,
+        from: &Entry,
     ) -> Result<Vec<Foreseen>, DriverError> {
         let mut found: Vec<Foreseen> = vec![check(names::SAME_ERTS, sides.same_erts()).into()];
         let layout = self.layout.clone();
@@ -86,14 +117,38 @@ impl ErlangDriver {
         found.push(unknown(names::WOULD_INSTALL));
         match (&read, &sources.process) {
             (Ok(relup), Process::Answers(_)) => {
-                found.push(self.answering(relup).await?.into());
-                found.push(self.none_killed(relup).await?.into());
+                // No other module has processes here, or old code; and the VM keeps every name that it is asked
+                // for, until it ends.
+                let known = self.modules_of(from).await?;
+                let known = |names: BTreeSet<String>| names.intersection(&known).cloned().collect();
+                found.push(self.answering(&known(relup.suspended())).await?.into());
+                found.push(self.none_killed(&known(relup.replaced())).await?.into());
             }
             (Err(_), _) | (Ok(_), Process::None | Process::Silent { .. }) => {
                 found.extend([names::ANSWERING, names::OLD_CODE].map(unknown));
             }
         }
         Ok(found)
+    }
+
+    /// The modules of a placed release.
+    async fn modules_of(&self, release: &Entry) -> Result<BTreeSet<String>, DriverError> {
+        let libraries = self.layout.libraries();
+        let directories: Vec<_> =
+            release.directories().map(|name| libraries.join(name).join("ebin")).collect();
+        blocking(WHAT, move || {
+            let mut modules = BTreeSet::new();
+            for directory in directories.iter().filter(|directory| directory.is_dir()) {
+                for file in std::fs::read_dir(directory).at(directory)? {
+                    let file = PathBuf::from(file.at(directory)?.file_name());
+                    if file.extension().is_some_and(|extension| extension == "beam") {
+                        modules.extend(file.file_stem().map(|name| name.to_string_lossy().into_owned()));
+                    }
+                }
+            }
+            Ok(modules)
+        })
+        .await
     }
 
     async fn hot_without(&self, sources: &Sources) -> Result<Vec<Foreseen>, DriverError> {
@@ -126,6 +181,28 @@ impl ErlangDriver {
     }
 }
 
+/// `P6` and `P13`. Where it cannot be told what runs, they neither hold nor fail: a rollout would look again.
+fn stands(sources: &Sources, transition: &Transition) -> Vec<Foreseen> {
+    match classify(sources).condition {
+        Condition::Unknown { reason } => {
+            [names::AGREE, names::NOT_HALF].map(|name| unknown_because(name, &reason)).into()
+        }
+        Condition::Absent
+        | Condition::Stopped
+        | Condition::Trial
+        | Condition::Clean
+        | Condition::HalfEnvironment { .. }
+        | Condition::TornPointers { .. }
+        | Condition::HandlerLies { .. }
+        | Condition::MixedCode { .. }
+        | Condition::Debris { .. } => standing(sources, transition).into_iter().map(Foreseen::from).collect(),
+    }
+}
+
 fn unknown(name: &str) -> Foreseen {
-    Foreseen { name: name.to_owned(), outlook: Outlook::Unknown { reason: NOT_HERE.to_owned() } }
+    unknown_because(name, NOT_HERE)
+}
+
+fn unknown_because(name: &str, reason: &str) -> Foreseen {
+    Foreseen { name: name.to_owned(), outlook: Outlook::Unknown { reason: reason.to_owned() } }
 }

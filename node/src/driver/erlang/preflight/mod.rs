@@ -9,7 +9,7 @@ use super::helper::Helper;
 use super::host_checks;
 use super::observe::{BookFile, Process, Sources, classify};
 use super::protocols;
-use super::relup_checks::{self, Sides, Ways};
+use super::relup_checks::{self, Sides};
 use super::{ErlangDriver, config_check, from_link};
 use crate::driver::checks::{check, failed, not_hot, stands_on_from};
 use crate::driver::files::{At, blocking};
@@ -19,10 +19,28 @@ use std::collections::BTreeSet;
 
 const WHAT: &str = "preflight";
 
+/// What the checks are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// A rollout prepares this node.
+    Preparing,
+    /// Somebody plans: nothing may come of it.
+    Planning,
+}
+
 impl ErlangDriver {
     pub(super) async fn preflight_checks(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {
         let sources = self.sources().await?;
-        let book = book_of(&sources);
+        self.checks_of(&sources, transition, Occasion::Preparing).await
+    }
+
+    async fn checks_of(
+        &self,
+        sources: &Sources,
+        transition: &Transition,
+        occasion: Occasion,
+    ) -> Result<Vec<Check>, DriverError> {
+        let book = book_of(sources);
         let mut checks = vec![self.check_placed(&book, &transition.to).await?];
         if checks.iter().any(|check| check.result != CheckResult::Passed) {
             return Ok(checks);
@@ -30,12 +48,12 @@ impl ErlangDriver {
         for version in transition.from.iter().chain([&transition.to]) {
             checks.push(self.boot_files(version).await?);
         }
-        checks.extend(standing(&sources, transition));
+        checks.extend(standing(sources, transition));
         if let Some(entry) = book.entry(&transition.to) {
             checks.extend(self.host_checks(entry, &transition.to).await?);
         }
         if let (Method::Hot, Some(from)) = (transition.method, &transition.from) {
-            checks.extend(self.hot_checks(&sources, &book, from, &transition.to).await?);
+            checks.extend(self.hot_checks(sources, &book, [from, &transition.to], occasion).await?);
         }
         Ok(checks)
     }
@@ -116,8 +134,8 @@ impl ErlangDriver {
         &self,
         sources: &Sources,
         book: &Book,
-        from: &ReleaseVersion,
-        to: &ReleaseVersion,
+        [from, to]: [&ReleaseVersion; 2],
+        occasion: Occasion,
     ) -> Result<Vec<Check>, DriverError> {
         let sides = Sides::placed(book.clone(), from, to);
         let layout = self.layout.clone();
@@ -154,14 +172,16 @@ impl ErlangDriver {
         if !has_handler {
             return Ok(checks);
         }
-        let agrees = match self.expect_relup(WHAT, from, to).await {
-            Ok(()) => CheckResult::Passed,
-            Err(DriverError::Refused { reason, remedy, .. }) => not_hot(reason, &remedy),
-            Err(error) => return Err(error),
-        };
-        checks.push(check(names::WOULD_INSTALL, agrees));
-        checks.push(self.answering(&relup).await?);
-        checks.push(self.none_killed(&relup).await?);
+        if occasion == Occasion::Preparing || !relup.acts_when_checked() {
+            let agrees = match self.expect_relup(WHAT, from, to).await {
+                Ok(()) => CheckResult::Passed,
+                Err(DriverError::Refused { reason, remedy, .. }) => not_hot(reason, &remedy),
+                Err(error) => return Err(error),
+            };
+            checks.push(check(names::WOULD_INSTALL, agrees));
+        }
+        checks.push(self.answering(&relup.suspended()).await?);
+        checks.push(self.none_killed(&relup.replaced()).await?);
         Ok(checks)
     }
 
@@ -182,8 +202,8 @@ impl ErlangDriver {
     }
 
     /// `P11`: whether who will be suspended answers.
-    async fn answering(&self, relup: &Ways) -> Result<Check, DriverError> {
-        let (suspended, patience) = (relup.suspended(), self.settings.patience.answer);
+    async fn answering(&self, suspended: &BTreeSet<String>) -> Result<Check, DriverError> {
+        let patience = self.settings.patience.answer;
         let silent = self.vm.unanswering(suspended.iter().map(String::as_str), patience).await;
         let silent = silent.map_err(|error| from_link(WHAT, error))?;
         if silent.is_empty() {
@@ -195,8 +215,7 @@ impl ErlangDriver {
     }
 
     /// `P12`: whether nobody runs code that the installation would take away.
-    async fn none_killed(&self, relup: &Ways) -> Result<Check, DriverError> {
-        let replaced = relup.replaced();
+    async fn none_killed(&self, replaced: &BTreeSet<String>) -> Result<Check, DriverError> {
         let lingering = self.vm.in_old_code(replaced.iter().map(String::as_str)).await;
         let lingering = lingering.map_err(|error| from_link(WHAT, error))?;
         if lingering.is_empty() {

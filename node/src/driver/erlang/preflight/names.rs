@@ -19,6 +19,10 @@ pub(super) const NOT_HALF: &str = "P13 nothing is half installed";
 pub(super) const SMOKE_BOOT: &str = "P14 the runtime system starts on this host";
 pub(super) const HARDENED: &str = "P15 programs and NIFs are hardened";
 
+/// What every hot way is asked for.
+pub(super) const HOT: [&str; 8] =
+    [SAME_ERTS, RELUP_THERE, RELUP_BACK, COVERED, HANDLER, WOULD_INSTALL, ANSWERING, OLD_CODE];
+
 pub(super) fn boot_files(version: &ReleaseVersion) -> String {
     format!("P5 boot files and configuration of {version}")
 }
