@@ -116,6 +116,9 @@ fn control_file(archive: impl Read) -> Result<String, PackageError> {
         if entry.path()?.file_name().is_some_and(|name| name == "control") {
             let mut text = String::new();
             entry.read_to_string(&mut text)?;
+            if (text.len() as u64) < entry.size() {
+                return Err(PackageError::NoPackage("its control file is cut off"));
+            }
             return Ok(text);
         }
     }
