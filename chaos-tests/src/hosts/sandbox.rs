@@ -60,7 +60,8 @@ pub fn enter() -> anyhow::Result<Infallible> {
     let this = std::env::current_exe()?;
     let error = Command::new("unshare")
         .args(["--mount", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"])
-        .args(["--propagation", "private"])
+        // What is unmounted outside must not live on in here: another run's disk may be among it.
+        .args(["--propagation", "slave"])
         .arg(this)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
