@@ -2,15 +2,28 @@
 
 use crate::support::{Play, assert_says, quick};
 use chaos_tests::cluster::{APP, SpecConfig};
-use chaos_tests::ctl::Plan;
+use chaos_tests::ctl::{Ctl, Plan};
 use chaos_tests::http;
+use chaos_tests::wait;
 use chaos_tests::witness::Testimony;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn root(play: &Play, node: &str) -> PathBuf {
     play.cluster.directory().join(node).join("opt/shop")
+}
+
+/// A plan to which these nodes' apps have answered in time, however busy the machine is.
+async fn plan(ctl: &Ctl, version: &str, nodes: Range<usize>) -> Plan {
+    let answered = async || {
+        let plan = ctl.plan(APP, version).await?;
+        let known = |node: usize| plan.steps[node].told("P9").is_some_and(|check| check.result == "passed");
+        Ok(nodes.clone().all(known).then_some(plan))
+    };
+    wait::until("nodes answer in time", Duration::from_secs(120), answered).await.unwrap()
 }
 
 /// What a node says to a check.
@@ -30,7 +43,7 @@ async fn a_plan_shows_what_is_wrong_with_a_node_before_anything_is_touched() {
     fs::set_permissions(&libraries, fs::Permissions::from_mode(0o777)).unwrap();
     play.cluster.kill_daemon(2).unwrap();
 
-    let plan = ctl.plan(APP, "0.2.0").await.unwrap();
+    let plan = plan(&ctl, "0.2.0", 0..2).await;
     assert_eq!(plan.order(), names);
     assert_eq!(told(&plan, 0, "P8").0, "passed");
     let (result, reason) = told(&plan, 1, "P8");
@@ -68,7 +81,7 @@ async fn a_plan_shows_what_is_wrong_with_a_node_before_anything_is_touched() {
     fs::set_permissions(&libraries, fs::Permissions::from_mode(0o755)).unwrap();
     let ended = ctl.roll(APP, "0.2.0").await.unwrap();
     assert_eq!(ended.summary.phase, "completed", "{}", ended.summary.reason);
-    let back = ctl.plan(APP, "0.1.0").await.unwrap();
+    let back = self::plan(&ctl, "0.1.0", 0..3).await;
     for step in &back.steps {
         let told = &step.preflight.as_ref().unwrap().checks;
         assert!(told.len() > 12 && told.iter().all(|check| check.result == "passed"), "{told:?}");
@@ -80,13 +93,13 @@ async fn who_would_be_killed_by_a_hot_upgrade_is_named_before_the_release_is_fet
     let upgrade = "method = \"hot\"";
     let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &SpecConfig { upgrade, ..quick() }).await;
     let (ctl, (node, app)) = (play.ctl(), play.cluster.apps().remove(0));
-    let plan = ctl.plan(APP, "0.2.0").await.unwrap();
-    assert_eq!(told(&plan, 0, "P12").0, "passed");
+    let sound = plan(&ctl, "0.2.0", 0..1).await;
+    assert_eq!(told(&sound, 0, "P12").0, "passed");
     for page in ["/linger", "/reload"] {
         http::get(app, page).await.unwrap();
     }
     let named = async || {
-        let plan = ctl.plan(APP, "0.2.0").await.unwrap();
+        let plan = plan(&ctl, "0.2.0", 0..1).await;
         let (result, reason) = told(&plan, 0, "P12");
         assert_eq!(result, "not_hot");
         assert_says(reason, &["shop_lingering", "shop_routes"]);

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// For all that the VM is asked about where it stands, so that one that hangs costs its own answers alone.
-const VM_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+const VM_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 const LEFT_FOR_LATER: &str = "not known until prepared: it rests on a check that does not hold now, or to ask would \
                               carry out a part of the relup";
