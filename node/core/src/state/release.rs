@@ -67,3 +67,14 @@ impl ReleaseRecord {
         self.made_from.as_ref().map_or(self.id.manifest, |made| made.pushed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::samples::release;
+
+    #[test]
+    fn a_release_is_named_with_the_beginning_of_its_digest() {
+        let release = release("0.2.0");
+        assert_eq!(release.to_string(), format!("shop 0.2.0 ({})", release.manifest.short()));
+    }
+}

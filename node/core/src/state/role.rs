@@ -43,3 +43,15 @@ impl fmt::Display for Role {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_reads_back_as_it_is_written() {
+        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+            assert_eq!(role.to_string().parse::<Role>().ok(), Some(role));
+        }
+    }
+}
