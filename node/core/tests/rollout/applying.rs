@@ -255,6 +255,18 @@ fn a_failed_catch_up_is_remembered_with_the_release_it_failed_on() {
 }
 
 #[test]
+fn a_catch_up_that_was_aborted_is_not_tried_again_by_itself() {
+    let mut world = World::settled(2, spec());
+    world.join(3);
+    world.observe_all();
+    let rollout = world.catch_up().unwrap();
+    world.apply(Command::Abort { rollout, mode: AbortMode::Revert }).unwrap();
+    world.run(rollout);
+    world.observe_all();
+    assert_eq!(world.catch_up(), None);
+}
+
+#[test]
 fn the_newest_64_plans_are_kept() {
     let mut world = World::settled(1, spec());
     let oldest = world.plan("0.2.0").unwrap();
