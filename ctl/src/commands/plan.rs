@@ -78,6 +78,11 @@ fn told(step: &v1::PlanStep) -> &[v1::Check] {
 }
 
 fn no_answer(step: &v1::PlanStep) -> Option<String> {
-    let reason = step.preflight.as_ref().map(|said| said.no_answer.as_str())?;
-    (!reason.is_empty()).then(|| format!("- {}: {reason}", step.node_name))
+    let said = step.preflight.as_ref()?;
+    let reason = match (said.no_answer.as_str(), said.checks.as_slice()) {
+        ("", []) => "its driver checks nothing before a rollout",
+        ("", [_, ..]) => return None,
+        (reason, _) => reason,
+    };
+    Some(format!("- {}: {reason}", step.node_name))
 }

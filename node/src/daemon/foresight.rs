@@ -61,8 +61,11 @@ impl Respondent for Foresight {
             method: question.method,
             operation: "plan".to_owned(),
         };
-        let (manifest, description) = (question.to.manifest, question.description.clone());
-        let found = driver.foresee(&Prospect { transition, manifest, description }).await;
+        let description = question.description.clone();
+        // Where nobody here knows the release, the room that is left tells enough.
+        let size = state.release(&question.to.name, &question.to.version).map_or(0, |record| record.size);
+        let prospect = Prospect { transition, manifest: question.to.manifest, description, size };
+        let found = driver.foresee(&prospect).await;
         let found = found.map_err(|error| format!("could not look: {}", chain(&error)))?;
         Ok(found.into_iter().map(|found| as_the_policy_takes_it(&app.spec, found)).collect())
     }
@@ -71,7 +74,7 @@ impl Respondent for Foresight {
 /// Asks every node of a plan.
 pub(super) async fn ask(member: &Member, plan: &Plan) -> BTreeMap<NodeId, Answer> {
     let hot = plan.steps.iter().any(|step| step.method == Method::Hot);
-    let description = if hot { describe(&member.releases, &plan.to).await } else { None };
+    let description = if hot { describe(&member.releases, &plan.to).await.map(Arc::new) } else { None };
     let question = |step: &PlanStep| Question {
         app: plan.app.clone(),
         to: plan.to.clone(),

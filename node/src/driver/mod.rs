@@ -22,6 +22,7 @@ use crate::ids::ReleaseVersion;
 use async_trait::async_trait;
 use relupd_release::Digest;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// A release whose verified files lie in the local store, ready to be placed.
@@ -44,7 +45,9 @@ pub struct Prospect {
     /// The digest of the target's manifest.
     pub manifest: Digest,
     /// What describes the target, where that is known.
-    pub description: Option<Description>,
+    pub description: Option<Arc<Description>>,
+    /// Bytes that it takes to place the target.
+    pub size: u64,
 }
 
 /// The files that say what a release consists of and how it is entered; none of its code.

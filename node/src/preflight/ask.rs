@@ -5,7 +5,6 @@ use crate::ids::NodeId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -33,30 +32,34 @@ pub async fn ask_all(
     questions: Vec<(NodeId, Question)>,
     budget: Budget,
 ) -> BTreeMap<NodeId, Answer> {
-    let late = || Err(format!("did not answer: all nodes together had {}", text(budget.all)));
-    let mut answers: BTreeMap<NodeId, Answer> = questions.iter().map(|(node, _)| (*node, late())).collect();
-    let turns = Arc::new(Semaphore::new(budget.at_once));
+    let out_of_time = |what: &str| Err(format!("{what}: all nodes together had {}", text(budget.all)));
+    let mut questions = questions.into_iter();
+    let mut answers = BTreeMap::new();
     let mut asked = JoinSet::new();
-    for (node, question) in questions {
-        let (peers, turns) = (Arc::clone(&peers), Arc::clone(&turns));
-        asked.spawn(async move {
-            let _turn = turns.acquire_owned().await.expect("the semaphore is never closed");
-            let answer = timeout(budget.each, peers.ask(node, &question)).await;
-            (node, answer.unwrap_or_else(|_| Err(format!("did not answer within {}", text(budget.each)))))
-        });
-    }
     let collect = async {
-        while let Some(ended) = asked.join_next().await {
-            match ended {
-                Ok((node, answer)) => {
+        loop {
+            for (node, question) in questions.by_ref().take(budget.at_once - asked.len()) {
+                // Who is late keeps this.
+                answers.insert(node, out_of_time("did not answer"));
+                let peers = Arc::clone(&peers);
+                asked.spawn(async move {
+                    let late = |_| Err(format!("did not answer within {}", text(budget.each)));
+                    (node, timeout(budget.each, peers.ask(node, &question)).await.unwrap_or_else(late))
+                });
+            }
+            match asked.join_next().await {
+                None => return,
+                Some(Ok((node, answer))) => {
                     answers.insert(node, answer);
                 }
-                Err(error) => tracing::error!(%error, "asking a node for its preflight ended in a panic"),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "asking a node for its preflight ended in a panic")
+                }
             }
         }
     };
-    // Who is late keeps what was said of it before.
     let _ = timeout(budget.all, collect).await;
+    answers.extend(questions.map(|(node, _)| (node, out_of_time("was not asked any more"))));
     answers
 }
 

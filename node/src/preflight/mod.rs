@@ -14,6 +14,7 @@ use crate::driver::{Description, Foreseen, Method};
 use crate::ids::{AppName, NodeId, ReleaseVersion};
 use crate::state::release::ReleaseId;
 use async_trait::async_trait;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use ask::{Budget, ask_all};
@@ -37,7 +38,7 @@ pub struct Question {
     /// How.
     pub method: Method,
     /// What describes where it shall go, as far as whoever asks knows it.
-    pub description: Option<Description>,
+    pub description: Option<Arc<Description>>,
 }
 
 /// What a node says; the text says for an operator why it says nothing.

@@ -15,7 +15,7 @@ fn question(method: Method) -> Question {
     let from = (method != Method::First).then(|| "0.1.0".parse().unwrap());
     let relup = (method == Method::Hot).then(|| b"a relup".to_vec());
     let description =
-        (method != Method::First).then(|| Description { rel: b"a description".to_vec(), relup });
+        (method != Method::First).then(|| Arc::new(Description { rel: b"a description".to_vec(), relup }));
     Question { app: "shop".parse().unwrap(), to, from, method, description }
 }
 
@@ -95,7 +95,8 @@ async fn asking_ends_with_its_budget_however_many_are_silent() {
     let answers = asked(500, budget).await;
     assert_eq!(answers.len(), 500);
     assert_eq!(answers[&node(1)], Ok(found()));
-    assert_eq!(answers[&node(500)], Err("did not answer: all nodes together had 100ms".to_owned()));
+    assert_eq!(answers[&node(3)], Err("did not answer: all nodes together had 100ms".to_owned()));
+    assert_eq!(answers[&node(500)], Err("was not asked any more: all nodes together had 100ms".to_owned()));
 }
 
 /// Takes for ever.

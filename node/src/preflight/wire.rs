@@ -11,6 +11,7 @@ use relupd_proto::peer::v1::{
 };
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A relup of thousands of modules is some hundred kilobytes. A longer one is not sent along.
 pub const LONGEST_DESCRIPTION: usize = 1 << 20;
@@ -56,8 +57,9 @@ pub(super) fn question(request: &[u8]) -> Result<Question, String> {
     let from = if request.from.is_empty() { None } else { Some(parse(&request.from)?) };
     let to = ReleaseId { name: parse(&request.release)?, version: parse(&request.version)?, manifest };
     let app = parse(&request.app)?;
-    let description =
-        request.description.map(|described| Description { rel: described.rel, relup: described.relup });
+    let description = request
+        .description
+        .map(|described| Arc::new(Description { rel: described.rel, relup: described.relup }));
     Ok(Question { app, to, from, method, description })
 }
 

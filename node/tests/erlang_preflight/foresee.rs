@@ -8,11 +8,13 @@ use relupd::ids::Digest;
 use relupd::service::{Service as _, ServiceState};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::sync::Arc;
 
 /// Up from 0.1.0, to the 0.2.0 of this manifest.
 fn up(manifest: &str, description: Option<Description>) -> Prospect {
     let transition = transition("0.1.0", "0.2.0", Method::Hot);
-    Prospect { transition, manifest: Digest::of(manifest.as_bytes()), description }
+    let manifest = Digest::of(manifest.as_bytes());
+    Prospect { transition, manifest, description: description.map(Arc::new), size: 0 }
 }
 
 async fn foreseen(host: &Host, prospect: &Prospect) -> Vec<Foreseen> {

@@ -89,10 +89,17 @@ async fn a_host_without_room_is_refused_before_it_runs_full() {
     assert!(reason_of(&checks, "P8").contains("left"), "{checks:#?}");
     // A plan knows it as well, of a release that nobody has fetched yet.
     let other = Transition { from: None, ..transition("0.2.0", "0.2.0", Method::First) };
-    let prospect = Prospect { transition: other, manifest: Digest::of(b"0.2.0"), description: None };
-    let foreseen = host.driver.foresee(&prospect).await.unwrap();
-    let space = foreseen.iter().find(|found| found.name.starts_with("P8")).unwrap();
-    assert!(matches!(space.outlook, Outlook::Known(CheckResult::Failed { .. })), "{foreseen:#?}");
+    let space = async |size| {
+        let (transition, manifest) = (other.clone(), Digest::of(b"0.2.0"));
+        let prospect = Prospect { transition, manifest, description: None, size };
+        let foreseen = host.driver.foresee(&prospect).await.unwrap();
+        foreseen.into_iter().find(|found| found.name.starts_with("P8")).unwrap().outlook
+    };
+    assert!(matches!(space(0).await, Outlook::Known(CheckResult::Failed { .. })));
+    // Of its size, too: there is room for what a running app writes, and not for another release.
+    disk.resize("256m");
+    assert_eq!(space(0).await, Outlook::Known(CheckResult::Passed));
+    assert!(matches!(space(256 << 20).await, Outlook::Known(CheckResult::Failed { .. })));
 }
 
 /// A file system in memory. It goes with this value.

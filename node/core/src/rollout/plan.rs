@@ -156,7 +156,7 @@ fn choose_method(
     }
 }
 
-/// Whether a relup leads from one to the other and back, as far as the catalog knows. Going down uses
+/// Whether a relup leads from one to the other, as far as the catalog knows. Going down uses
 /// the relup of the version that is left, as OTP does (release_handler(3), `install_release`).
 fn hot_reason(
     state: &ClusterState,
@@ -177,26 +177,22 @@ fn hot_reason(
         let name = |erts: &Option<String>| erts.clone().unwrap_or_else(|| "none".to_owned());
         return Err(format!("the ERTS differs ({} -> {})", name(&left.erts), name(&to.erts)));
     }
-    let one_way_will_do = app.spec.upgrade.preflight.checks.contains_key("P3b");
+    // A restart would have a way back, but whoever wrote the way up meant it to be hot: preflight refuses
+    // what was forgotten, unless the policy takes it (P3b).
+    let back = |leads_back| match (leads_back, app.spec.upgrade.preflight.checks.contains_key("P3b")) {
+        (true, _) => " and back",
+        (false, true) => ", and nowhere back",
+        (false, false) => ", and nowhere back, which preflight refuses",
+    };
     if to.hot_up_from.contains(here) {
-        match to.hot_down_to.contains(here) {
-            true => return Ok(format!("the relup of {there} leads up from {here} and back")),
-            false if one_way_will_do => {
-                return Ok(format!("the relup of {there} leads up from {here}, and nowhere back"));
-            }
-            false => {}
-        }
+        let back = back(to.hot_down_to.contains(here));
+        return Ok(format!("the relup of {there} leads up from {here}{back}"));
     }
     if left.hot_down_to.contains(there) {
-        match left.hot_up_from.contains(there) {
-            true => return Ok(format!("the relup of {here} leads down to {there} and back")),
-            false if one_way_will_do => {
-                return Ok(format!("the relup of {here} leads down to {there}, and nowhere back"));
-            }
-            false => {}
-        }
+        let back = back(left.hot_up_from.contains(there));
+        return Ok(format!("the relup of {here} leads down to {there}{back}"));
     }
-    Err(format!("no relup leads from {here} to {there} and back"))
+    Err(format!("no relup leads from {here} to {there}"))
 }
 
 fn way_back(app: &App, method: Method) -> Vec<Rung> {

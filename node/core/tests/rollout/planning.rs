@@ -144,9 +144,9 @@ fn the_way_back_is_planned_with_the_way_there() {
     assert_eq!(back(&world, restart), [Rung::Restart]);
 }
 
-/// P3b warns: the operator has said that one way is enough.
+/// Preflight refuses it; with P3b to warn the operator has said that one way is enough.
 #[test]
-fn a_relup_that_leads_nowhere_back_is_hot_only_where_that_is_allowed() {
+fn a_relup_that_leads_nowhere_back_is_planned_hot_and_said_to_be_refused() {
     let one_way = |allowed: bool| {
         let mut policy = spec();
         if allowed {
@@ -161,15 +161,21 @@ fn a_relup_that_leads_nowhere_back_is_hot_only_where_that_is_allowed() {
         world.apply(Command::RegisterRelease { release: other }).unwrap();
         world
     };
-    for (allowed, method) in [(true, Method::Hot), (false, Method::Restart)] {
+    for allowed in [true, false] {
+        let is_told = |world: &World, plan: PlanId| {
+            assert_eq!(methods(world, plan), [Method::Hot]);
+            let because = &world.state.plans[&plan].steps[0].because;
+            assert!(because.contains("nowhere back"), "{because}");
+            assert_eq!(because.contains("refuses"), !allowed, "{because}");
+        };
         let mut world = one_way(allowed);
         let plan = world.plan("0.3.0").unwrap();
-        assert_eq!(methods(&world, plan), [method]);
+        is_told(&world, plan);
         // The relup of what runs leads down to the older one, and not up from it again.
         let mut world = one_way(allowed);
         let releases = world.state.releases.get_mut(&release("0.1.0").name).unwrap();
         releases.get_mut(&version("0.1.0")).unwrap().hot_down_to.insert(version("0.0.9"));
         let plan = world.plan("0.0.9").unwrap();
-        assert_eq!(methods(&world, plan), [method]);
+        is_told(&world, plan);
     }
 }

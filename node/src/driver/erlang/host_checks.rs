@@ -148,6 +148,7 @@ pub(super) fn permissions_and_space(
     layout: &Layout,
     placed: Option<(&Entry, &ReleaseVersion)>,
     user: Option<&AppUser>,
+    coming: u64,
 ) -> Result<CheckResult, At> {
     let mut written =
         vec![layout.root().to_owned(), layout.libraries(), layout.releases(), layout.root().join("bin")];
@@ -186,9 +187,15 @@ pub(super) fn permissions_and_space(
     }
     let space = rustix::fs::statvfs(layout.root()).map_err(io::Error::from).at(layout.root())?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
-    if free < MIN_FREE || (space.f_files > 0 && space.f_favail < 100) {
-        let reason =
-            format!("{} has {} kB and {} files left", layout.root().display(), free >> 10, space.f_favail);
+    let needed = coming.saturating_add(MIN_FREE);
+    if free < needed || (space.f_files > 0 && space.f_favail < 100) {
+        let root = layout.root().display();
+        let reason = format!(
+            "{root} has {} kB and {} files left; {} kB are needed",
+            free >> 10,
+            space.f_favail,
+            needed >> 10
+        );
         return Ok(failed(reason, "free some space there"));
     }
     Ok(CheckResult::Passed)

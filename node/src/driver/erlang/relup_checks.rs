@@ -4,7 +4,7 @@ use super::book::{Book, Entry};
 use super::layout::Layout;
 use super::preflight::Read;
 use crate::driver::CheckResult;
-use crate::driver::checks::not_hot;
+use crate::driver::checks::{failed, not_hot};
 use crate::driver::files::{At, Locate, read_optional};
 use crate::ids::ReleaseVersion;
 use relupd_release::relup::{Instruction, Relup, Script};
@@ -32,6 +32,10 @@ pub(super) struct Coming {
 /// What to do about a relup that is missing or does not do.
 const REMEDY: &str =
     "make one with `relupctl release relup`, or correct the appup and build the release again";
+
+/// What to do about a relup that leads there alone.
+const ONE_WAY: &str = "add the way down to the appups and make the relup again, let it go by restart with \
+                       `method = \"restart\"`, or do without: `P3b = \"warn\"` in [upgrade.checks]";
 
 /// The scripts there and, where there is one, back.
 #[derive(Clone, Debug)]
@@ -185,7 +189,7 @@ pub(super) fn verdicts(read: &Result<Ways, String>) -> [CheckResult; 2] {
         Ok(Ways { back: Some(_), .. }) => [CheckResult::Passed, CheckResult::Passed],
         Ok(Ways { back: None, .. }) => {
             let reason = "the relup has no way back: a failed bake would cost a restart";
-            [CheckResult::Passed, not_hot(reason, REMEDY)]
+            [CheckResult::Passed, failed(reason, ONE_WAY)]
         }
     }
 }

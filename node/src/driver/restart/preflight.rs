@@ -38,7 +38,7 @@ impl RestartDriver {
     }
 
     pub(super) async fn foreseen(&self, prospect: &Prospect) -> Result<Vec<Foreseen>, DriverError> {
-        let Prospect { transition, manifest, description: _ } = prospect;
+        let Prospect { transition, manifest, description: _, size: _ } = prospect;
         let is_here = self.placed(&transition.to, manifest).await?;
         let target = placed_name(&transition.to);
         let foresee = |check: Check| {

@@ -1,6 +1,6 @@
 //! Scenario scripts: `scenarios/*.txt` are played against the real `state::apply`, `rollout::step`, timers and
 //! reconciler's round, and what an operator would have seen is held against the golden beside each
-//! (`INSTA_UPDATE=always cargo test -p relupd --test rollout script` writes them anew: read them then).
+//! (`INSTA_UPDATE=always cargo test -p relupd-core --test rollout script` writes them anew: read them then).
 //! `scenarios/README.md` has the language.
 
 mod hosts;

@@ -39,13 +39,13 @@ impl ErlangDriver {
         found.push(unknown(&names::boot_files(&transition.to)));
         found.extend(stands(&sources, transition));
         found.push(unknown(names::LIBRARIES));
-        found.push(self.what_is_there(transition, &book).await?);
+        found.push(self.what_is_there(prospect, &book).await?);
         if !self.settings.required_hardening.is_empty() {
             found.push(unknown(names::HARDENED));
         }
         found.push(unknown(names::SMOKE_BOOT));
         if let (Method::Hot, Some(from)) = (transition.method, &transition.from) {
-            let described = prospect.description.as_ref();
+            let described = prospect.description.as_deref();
             let sides = described.and_then(|described| self.sides(&book, from, &transition.to, described));
             found.extend(match sides.zip(book.entry(from)) {
                 Some((sides, from)) => self.hot_by_description(&sources, sides, from).await?,
@@ -158,16 +158,16 @@ impl ErlangDriver {
         Ok(of_both.map(unknown).into_iter().chain([handler]).chain(of_relup.map(unknown)).collect())
     }
 
-    /// `P8`, without the release that is to come.
-    async fn what_is_there(&self, transition: &Transition, book: &Book) -> Result<Foreseen, DriverError> {
-        let (layout, user) = (self.layout.clone(), self.settings.user.clone());
-        let from = transition.from.clone().and_then(|from| Some((book.entry(&from)?.clone(), from)));
+    /// `P8`, of what is placed and of the room for what is to come.
+    async fn what_is_there(&self, prospect: &Prospect, book: &Book) -> Result<Foreseen, DriverError> {
+        let (layout, user, coming) = (self.layout.clone(), self.settings.user.clone(), prospect.size);
+        let from = prospect.transition.from.clone().and_then(|from| Some((book.entry(&from)?.clone(), from)));
         let result = blocking(WHAT, move || {
             if !exists(layout.root())? {
                 return Ok(None);
             }
             let placed = from.as_ref().map(|(entry, version)| (entry, version));
-            host_checks::permissions_and_space(&layout, placed, user.as_ref()).map(Some)
+            host_checks::permissions_and_space(&layout, placed, user.as_ref(), coming).map(Some)
         })
         .await?;
         Ok(match result {

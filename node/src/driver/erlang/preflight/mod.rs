@@ -72,7 +72,7 @@ impl ErlangDriver {
         let mut checks = blocking(WHAT, move || {
             let native = host_checks::native_code(&layout, &owned)?;
             let permissions =
-                host_checks::permissions_and_space(&layout, Some((&owned, &placed)), user.as_ref())?;
+                host_checks::permissions_and_space(&layout, Some((&owned, &placed)), user.as_ref(), 0)?;
             let mut checks = vec![
                 check(names::LIBRARIES, host_checks::libraries(layout.root(), &native)),
                 check(names::PERMISSIONS, permissions),
