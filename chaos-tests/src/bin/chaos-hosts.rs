@@ -9,7 +9,7 @@ use chaos_tests::hosts::sandbox::{self, Sandbox};
 use chaos_tests::hosts::walk::{self, Way};
 use chaos_tests::hosts::{Hosts, ansible, chaos, package, recovery, smoke, upgrade};
 use chaos_tests::report::Report;
-use chaos_tests::samples::Samples;
+use chaos_tests::samples::{ElixirSamples, Samples};
 use chaos_tests::show::Show;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -110,7 +110,10 @@ fn prepare() -> anyhow::Result<()> {
     std::fs::create_dir_all(HOSTS)?;
     Image::ensure(Path::new(HOSTS))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(Samples::shared()).map(drop)
+    runtime.block_on(async {
+        Samples::shared().await?;
+        ElixirSamples::shared().await.map(drop)
+    })
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -153,7 +156,7 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
         Scene::Chaos { full, fault } => {
             let mut cells = if *full { Cell::all() } else { Cell::selection() };
             if fault.is_empty() {
-                return chaos::play(hosts, samples, &cells, Show::Stdout).await;
+                return chaos::play(hosts, samples, &cells, *full, Show::Stdout).await;
             }
             cells.retain(|cell| fault.contains(&cell.fault));
             return chaos::play_cells(hosts, samples, &cells, Show::Stdout).await;

@@ -3,7 +3,7 @@
 
 use super::acknowledged::Acknowledged;
 use super::cells::{Cell, Moment};
-use super::{Hosts, figures, settle, smoke};
+use super::{Hosts, elixir, figures, hot, noise, settle, smoke};
 use crate::cluster::APP;
 use crate::ctl::{Plan, Rollout};
 use crate::history;
@@ -27,11 +27,15 @@ pub(super) const WINDOW: Duration = Duration::from_millis(500);
 
 const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 
-/// Plays all of these on fresh hosts, after what is measured without a fault.
+/// So many requests tell of a fault-free rollout, where time is taken for all there is.
+const REQUESTS: u64 = 100_000;
+
+/// Plays all of these on fresh hosts, after what is measured without a fault; that takes its time where it is `whole`.
 pub async fn play(
     hosts: &mut Hosts,
     samples: &Samples,
     cells: &[Cell],
+    whole: bool,
     show: Show,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
@@ -40,12 +44,17 @@ pub async fn play(
     report.push(Figure::at_most("package_install_to_joined_s", joined, "s", smoke::JOIN_BOUND_S));
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
-    report.extend(smoke::hot(hosts, show).await?);
+    let (served, current) = hot::rolls(hosts, VERSIONS, if whole { REQUESTS } else { 0 }, show).await?;
+    report.extend(served.figures());
     report.push(smoke::exposure(hosts).await?);
 
     report.extend(figures::idle(hosts).await?);
     report.extend(figures::lost_leaders(hosts, &mut acknowledged).await?);
-    cells_after(hosts, cells, VERSIONS[1], acknowledged, report, show).await
+    report.extend(elixir::play(hosts, show).await?);
+    if whole {
+        report.extend(noise::false_deaths(hosts).await?);
+    }
+    cells_after(hosts, cells, current, acknowledged, report, show).await
 }
 
 /// Plays these alone on fresh hosts.

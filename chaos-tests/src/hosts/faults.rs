@@ -4,7 +4,7 @@
 mod clock;
 pub(super) mod delay;
 mod disk;
-mod network;
+pub(super) mod network;
 
 use super::Hosts;
 use super::host::Host;
@@ -137,9 +137,7 @@ impl Fault {
             Self::PauseDaemon => systemctl(host, &["kill", "--signal=STOP", "relupd"]).await,
             Self::Partition => network::drop(host, "iifname host0 drop", "oifname host0 drop").await,
             Self::Deaf => network::drop(host, "iifname host0 drop", "accept").await,
-            Self::Loss => {
-                network::drop(host, "iifname host0 numgen random mod 100 < 30 drop", "accept").await
-            }
+            Self::Loss => network::lose(host, 30).await,
             Self::Bandwidth => network::narrow(host).await,
             Self::FullState => disk::fill(host, disk::STATE).await,
             Self::FullReleases => disk::fill(host, disk::RELEASES).await,

@@ -1,9 +1,8 @@
 //! The shortest way through everything: installed, configured, joined, an app under systemd, a hot
 //! rollout under load, and away again.
 
-use super::{Hosts, install, isolation};
+use super::{Hosts, hot, install, isolation};
 use crate::cluster::APP;
-use crate::load::Load;
 use crate::report::Figure;
 use crate::samples::Samples;
 use crate::show::Show;
@@ -37,7 +36,8 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     hosts.set_up_app().await?;
     hosts.install_app(samples, &["0.1.0", "0.2.0"]).await?;
     show.witnessed(&format!("{APP} 0.1.0 runs as relupd-app@{APP}.service, as a user of its own"));
-    figures.extend(hot(hosts, show).await?);
+    let (served, _) = hot::rolls(hosts, ["0.1.0", "0.2.0"], 0, show).await?;
+    figures.extend(served.figures());
     figures.push(isolation::play(hosts).await?);
     show.witnessed(
         "from the public network every port was tried on every host: the app answers, nothing else",
@@ -73,36 +73,6 @@ pub(super) async fn exposure(hosts: &Hosts) -> anyhow::Result<Figure> {
     let line = said.lines().find(|line| line.contains("Overall exposure level")).context("a level")?;
     let level = line.split(": ").nth(1).and_then(|rest| rest.split(' ').next()).context("a level")?;
     Ok(Figure::at_most("relupd_security_exposure", level.parse()?, "of 10", EXPOSURE))
-}
-
-pub(super) async fn hot(hosts: &Hosts, show: Show) -> anyhow::Result<Vec<Figure>> {
-    let mut before = Vec::new();
-    for index in 0..hosts.all().len() {
-        before.push(hosts.testimony(index).await?);
-    }
-    let load = Load::start(&hosts.apps(), &hosts.directory().join("load.log"))?;
-    let rollout = hosts.ctl(0)?.roll(APP, "0.2.0").await?;
-    let record = load.stop().await?;
-    ensure!(rollout.summary.phase == "completed", "the hot rollout: {}", rollout.summary.reason);
-    for (index, (info, start_time)) in before.iter().enumerate() {
-        let (now, now_started) = hosts.testimony(index).await?;
-        ensure!(now.version == "0.2.0", "{} answers", now.version);
-        ensure!((&now.boot, now_started) == (&info.boot, *start_time), "the VM is another one");
-    }
-    if let Some((node, why)) = record.failures().first() {
-        show.block(&format!("failed on {node}: {why}"));
-    }
-    show.witnessed(&format!(
-        "hot to 0.2.0 through port 80: {} requests from outside, {} failed, {} counts lost, the same VMs",
-        record.requests(),
-        record.failures().len(),
-        record.counters_lost()
-    ));
-    Ok(vec![
-        Figure::some("requests_in_hot_rollout", record.requests()),
-        Figure::exactly("failed_requests_in_fault_free_hot_rollout", record.failures().len() as u64, 0),
-        Figure::exactly("counters_lost", record.counters_lost(), 0),
-    ])
 }
 
 async fn set_up_twice(hosts: &Hosts) -> anyhow::Result<()> {

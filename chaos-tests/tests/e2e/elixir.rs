@@ -2,24 +2,10 @@
 
 use crate::support::{Play, assert_says};
 use chaos_tests::http;
+use chaos_tests::samples::ElixirSamples;
 use serde_json::Value;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-/// The archives, built by the first test that needs them; `None` without mix.
-fn samples() -> Option<PathBuf> {
-    if Command::new("mix").arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("SKIPPED: mix is not installed (apt-get install elixir)");
-        return None;
-    }
-    let at = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let out = at.join("../target/samples-elixir");
-    let built = Command::new(at.join("sample/elixir/build.sh")).arg(&out).stdout(Stdio::null()).status();
-    assert!(built.unwrap().success());
-    Some(out)
-}
 
 /// The app in Elixir listens on the loopback address only.
 fn spec(play: &Play, app: SocketAddr) -> String {
@@ -55,19 +41,21 @@ async fn answer(app: SocketAddr) -> (u64, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_of_mix_is_rolled_hot_with_a_relup_that_the_cluster_made() {
-    let Some(samples) = samples() else { return };
+    let Some(samples) = ElixirSamples::shared().await.unwrap() else {
+        eprintln!("SKIPPED: mix is not installed (apt-get install elixir)");
+        return;
+    };
     let play = Play::formed(1).await;
     let ctl = play.ctl();
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let app = free.local_addr().unwrap();
     drop(free);
     for version in ["0.1.0", "0.2.0"] {
-        let archive = samples.join(format!("greeter-{version}.tar.gz"));
-        ctl.run(&["release", "push", &archive.to_string_lossy()]).await.unwrap();
+        ctl.run(&["release", "push", &samples.with_sasl(version).to_string_lossy()]).await.unwrap();
     }
     let text = ctl.run(&["release", "show", "0.2.0"]).await.unwrap().stdout;
     assert_says(&text, &["greeter 0.2.0", "sasl", "included", "Config.Reader", "beam.smp"]);
-    let appup = samples.join("greeter.appup").to_string_lossy().into_owned();
+    let appup = samples.appup().to_string_lossy().into_owned();
     let make = ["release", "relup", "--from", "0.1.0", "--to", "0.2.0", "--appup", &appup];
     let made = ctl.run(&make).await.unwrap().stdout;
     assert_says(&made, &["greeter 0.2.0 leads up from 0.1.0 and back, hot"]);

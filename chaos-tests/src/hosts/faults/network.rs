@@ -15,7 +15,12 @@ pub(super) async fn drop(host: &Host, input: &str, output: &str) -> anyhow::Resu
     rules(host, OWN, input, output).await
 }
 
-pub(super) async fn undrop(host: &Host) -> anyhow::Result<()> {
+/// Of so many of a hundred packets on the dedicated network nothing arrives.
+pub(in crate::hosts) async fn lose(host: &Host, percent: u8) -> anyhow::Result<()> {
+    drop(host, &format!("iifname host0 numgen random mod 100 < {percent} drop"), "accept").await
+}
+
+pub(in crate::hosts) async fn undrop(host: &Host) -> anyhow::Result<()> {
     nft(host, &format!("delete table {OWN}")).await
 }
 
