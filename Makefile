@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos walk upgrade deb link
+.PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos walk upgrade rehearsals deb link
 
 # What is installed, and what tries it. The simulator asks for features of the daemon that are for tests alone,
 # and whatever is built along with it would have them.
@@ -48,7 +48,7 @@ chaos: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
 	mkdir -p target/chaos
 	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json chaos $(if $(FULL),--full)
-	$(if $(FULL),$(MAKE) upgrade)
+	$(if $(FULL),$(MAKE) upgrade rehearsals)
 
 # relupd itself, rolled over real systemd hosts that serve an app: to a build of the next format and back, one that does
 # not start, and a power cut in the middle. Needs root.
@@ -57,7 +57,14 @@ upgrade: setup
 	install -D target/release/relupd target/hosts/next/relupd
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
 	mkdir -p target/chaos
-	./target/release/chaos-hosts --report target/chaos/upgrade.json upgrade
+	./target/release/chaos-hosts --hosts 4 --report target/chaos/upgrade.json upgrade
+
+# What operations.md tells an administrator to do, done: lost quorums, a lost cluster, the Ansible role. Needs root.
+rehearsals: setup
+	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+	./target/release/chaos-hosts --hosts 3 recovery
+	./target/release/chaos-hosts --hosts 2 recovery
+	./target/release/chaos-hosts --hosts 3 ansible
 
 # A random walk over real systemd hosts: faults and orders drawn from a seed. SEED= walks the same way again.
 MINUTES ?= 10

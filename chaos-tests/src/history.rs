@@ -66,8 +66,8 @@ impl History {
     }
 }
 
-/// Judges calls, and says so.
-pub fn figures(calls: &[Call], show: Show) -> Vec<Figure> {
+/// Judges calls, and says so; the figures' names end with where they were made.
+pub fn figures(calls: &[Call], of: &str, show: Show) -> Vec<Figure> {
     let verdict = check(calls);
     for violation in &verdict.violations {
         show.say(&format!("  ✗ {violation}"));
@@ -77,9 +77,9 @@ pub fn figures(calls: &[Call], show: Show) -> Vec<Figure> {
         verdict.operations, verdict.registers, verdict.unknown
     ));
     vec![
-        Figure::some("history_operations", verdict.operations),
-        Figure::counted("history_operations_unknown", verdict.unknown),
-        Figure::exactly("history_violations", verdict.violations.len() as u64, 0),
+        Figure::some(&format!("history_operations{of}"), verdict.operations),
+        Figure::counted(&format!("history_operations_unknown{of}"), verdict.unknown),
+        Figure::exactly(&format!("history_violations{of}"), verdict.violations.len() as u64, 0),
     ]
 }
 

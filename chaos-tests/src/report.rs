@@ -90,6 +90,12 @@ impl Report {
         self.figures.extend(figures);
     }
 
+    /// Adds what another one has.
+    pub fn append(&mut self, other: Self) {
+        self.figures.extend(other.figures);
+        self.notes.extend(other.notes);
+    }
+
     /// Adds what one should know to read the figures.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());

@@ -11,7 +11,8 @@ fn a_package_becomes_a_cluster_that_rolls_an_app_hot() {
         eprintln!("SKIPPED: {why}");
         return;
     }
-    let ended = Command::new(env!("CARGO_BIN_EXE_chaos-hosts")).arg("smoke").output().unwrap();
+    let ended =
+        Command::new(env!("CARGO_BIN_EXE_chaos-hosts")).args(["--hosts", "3", "smoke"]).output().unwrap();
     let said = String::from_utf8_lossy(&ended.stdout);
     let cried = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{said}\n{cried}");

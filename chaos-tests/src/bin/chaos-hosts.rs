@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use chaos_tests::binaries::Binaries;
 use chaos_tests::hosts::cells::Cell;
+use chaos_tests::hosts::chaos::Script;
 use chaos_tests::hosts::faults::Fault;
 use chaos_tests::hosts::image::Image;
 use chaos_tests::hosts::sandbox::{self, Sandbox};
@@ -29,7 +30,7 @@ struct Arguments {
     #[command(subcommand)]
     scene: Scene,
     /// So many hosts
-    #[arg(long, global = true, default_value_t = 3)]
+    #[arg(long, global = true, default_value_t = 5)]
     hosts: u8,
     /// Keep the run's files where it fails
     #[arg(long, global = true)]
@@ -78,6 +79,9 @@ enum Scene {
         /// This leg alone
         #[arg(long)]
         leg: Option<u64>,
+        /// The version that every host runs at first
+        #[arg(long, default_value = "0.1.0")]
+        from: String,
     },
 }
 
@@ -154,17 +158,20 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
     match &arguments.scene {
         Scene::Check => {}
         Scene::Chaos { full, fault } => {
-            let mut cells = if *full { Cell::all() } else { Cell::selection() };
+            let cells = if *full { Cell::all() } else { Cell::selection() };
+            let mut script = Script { cells, is_whole: *full, report: arguments.report.clone() };
             if fault.is_empty() {
-                return chaos::play(hosts, samples, &cells, *full, Show::Stdout).await;
+                return chaos::play(hosts, samples, script, Show::Stdout).await;
             }
-            cells.retain(|cell| fault.contains(&cell.fault));
-            return chaos::play_cells(hosts, samples, &cells, Show::Stdout).await;
+            script.is_whole = false;
+            script.cells.retain(|cell| fault.contains(&cell.fault));
+            return chaos::play_cells(hosts, samples, script, Show::Stdout).await;
         }
-        Scene::Walk { minutes, seed, leg } => {
+        Scene::Walk { minutes, seed, leg, from } => {
             let seed = seed.unwrap_or_else(|| relupd::clock::wall().as_millisecond().unsigned_abs());
             let histories = arguments.report.as_ref().and_then(|path| path.parent()).map(Path::to_owned);
-            let way = Way { seed, limit: Duration::from_secs(*minutes * 60), only: *leg, histories };
+            let limit = Duration::from_secs(*minutes * 60);
+            let way = Way { seed, limit, only: *leg, from: from.clone(), histories };
             return walk::play(hosts, samples, way, Show::Stdout).await;
         }
         Scene::Ansible => match ansible::missing() {

@@ -67,6 +67,8 @@ pub struct Instance {
     pub running: String,
     /// `healthy`, `failed` or `unknown`.
     pub health: String,
+    /// What the node's agent found: `clean`, or what is not.
+    pub condition: String,
 }
 
 /// A plan.

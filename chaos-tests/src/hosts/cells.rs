@@ -43,6 +43,20 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// Whether a rollout is there, and not beyond.
+    #[must_use]
+    pub fn is_now(self, rollout: &Rollout) -> bool {
+        let phase = match self {
+            Self::Preparing => "preparing",
+            Self::Installing | Self::Baking => "rolling",
+            Self::Committing => "committing",
+            Self::Reverting => "reverting",
+        };
+        self.has_come(rollout) && rollout.summary.phase == phase
+    }
+}
+
 /// Whom it strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,22 +121,26 @@ impl Cell {
     }
 
     /// Whether a rollout may end so. Every fault is healed after seconds, so nothing is left for an
-    /// operator; what was ordered back goes back.
+    /// operator; what was ordered back goes back, and a fault that nobody's turn waits for changes nothing.
     #[must_use]
     pub fn may_end(self, phase: &str) -> bool {
-        match self.moment {
-            Moment::Preparing => ["completed", "refused", "reverted"].contains(&phase),
-            Moment::Installing | Moment::Baking | Moment::Committing => {
-                ["completed", "reverted"].contains(&phase)
-            }
-            Moment::Reverting => phase == "reverted",
-        }
+        let passes_by = self.role == Role::Bystander && self.fault.is_of_the_network_or_the_daemon();
+        let may: &[&str] = match self.moment {
+            Moment::Reverting => &["reverted"],
+            _ if passes_by => &["completed"],
+            Moment::Preparing => &["completed", "refused", "reverted"],
+            Moment::Installing | Moment::Baking | Moment::Committing => &["completed", "reverted"],
+        };
+        may.contains(&phase)
     }
 
-    /// So many hosts' apps may fail at the same time: one by the rollout, and one by the fault.
+    /// So many hosts' apps may fail at the same time: one by the rollout, and one by the fault; the same one,
+    /// while the first host of the plan is at work or soon will be.
     #[must_use]
     pub const fn may_fail_at_once(self) -> usize {
-        1 + self.fault.ends_the_app() as usize
+        let is_first = matches!(self.moment, Moment::Preparing | Moment::Installing | Moment::Baking);
+        let is_at_work = matches!(self.role, Role::AtWork) && is_first;
+        1 + (self.fault.ends_the_app() && !is_at_work) as usize
     }
 }
 
@@ -158,6 +176,17 @@ mod tests {
         for role in Role::ALL {
             assert!(selection.iter().any(|cell| cell.role == role), "{role:?}");
         }
+    }
+
+    #[test]
+    fn what_passes_a_bystander_by_changes_nothing() {
+        let cell = |fault, role| Cell { fault, moment: Moment::Installing, role };
+        let [bystander, at_work] = [Role::Bystander, Role::AtWork].map(|role| cell(Fault::Partition, role));
+        assert!(bystander.may_end("completed") && !bystander.may_end("reverted"));
+        assert!(at_work.may_end("reverted"));
+        assert!(cell(Fault::KillVm, Role::Bystander).may_end("reverted"));
+        assert_eq!(cell(Fault::KillVm, Role::Bystander).may_fail_at_once(), 2);
+        assert_eq!(cell(Fault::KillVm, Role::AtWork).may_fail_at_once(), 1);
     }
 
     #[test]

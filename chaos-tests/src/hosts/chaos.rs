@@ -3,6 +3,8 @@
 
 use super::acknowledged::Acknowledged;
 use super::cells::{Cell, Moment};
+use super::look::look;
+use super::tally::Tally;
 use super::{Hosts, elixir, figures, hot, noise, settle, smoke};
 use crate::cluster::APP;
 use crate::ctl::{Plan, Rollout};
@@ -14,6 +16,7 @@ use crate::show::Show;
 use crate::wait;
 use anyhow::{Context as _, ensure};
 use relupd::clock::monotonic;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A fault lasts so long: longer than an election and than gossip takes to miss a node.
@@ -30,12 +33,22 @@ const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 /// So many requests tell of a fault-free rollout, where time is taken for all there is.
 const REQUESTS: u64 = 100_000;
 
-/// Plays all of these on fresh hosts, after what is measured without a fault; that takes its time where it is `whole`.
+/// What is played.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// One after the other.
+    pub cells: Vec<Cell>,
+    /// Everything there is: then what is measured without a fault takes its time, too.
+    pub is_whole: bool,
+    /// Where it is kept how far it is.
+    pub report: Option<PathBuf>,
+}
+
+/// Plays a script on fresh hosts, after what is measured without a fault.
 pub async fn play(
     hosts: &mut Hosts,
     samples: &Samples,
-    cells: &[Cell],
-    whole: bool,
+    script: Script,
     show: Show,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
@@ -44,64 +57,68 @@ pub async fn play(
     report.push(Figure::at_most("package_install_to_joined_s", joined, "s", smoke::JOIN_BOUND_S));
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
-    let (served, current) = hot::rolls(hosts, VERSIONS, if whole { REQUESTS } else { 0 }, show).await?;
-    report.extend(served.figures());
+    let requests = if script.is_whole { REQUESTS } else { 0 };
+    let (served, current) = hot::rolls(hosts, VERSIONS, requests, show).await?;
+    report.extend(served.figures(requests));
     report.push(smoke::exposure(hosts).await?);
 
     report.extend(figures::idle(hosts).await?);
     report.extend(figures::lost_leaders(hosts, &mut acknowledged).await?);
     report.extend(elixir::play(hosts, show).await?);
-    if whole {
+    if script.is_whole {
         report.extend(noise::false_deaths(hosts).await?);
     }
-    cells_after(hosts, cells, current, acknowledged, report, show).await
+    if let Some(path) = &script.report {
+        report.clone().write_into(path)?;
+    }
+    cells_after(hosts, script, current, acknowledged, report, show).await
 }
 
-/// Plays these alone on fresh hosts.
+/// Plays its cells alone on fresh hosts.
 pub async fn play_cells(
     hosts: &mut Hosts,
     samples: &Samples,
-    cells: &[Cell],
+    script: Script,
     show: Show,
 ) -> anyhow::Result<Report> {
     hosts.form().await?;
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
     let acknowledged = Acknowledged::new(hosts);
-    cells_after(hosts, cells, VERSIONS[0], acknowledged, Report::default(), show).await
+    cells_after(hosts, script, VERSIONS[0], acknowledged, Report::default(), show).await
 }
 
 /// Plays them one after the other, from hosts that serve this version.
 async fn cells_after(
     hosts: &mut Hosts,
-    cells: &[Cell],
+    script: Script,
     mut current: &'static str,
     mut acknowledged: Acknowledged,
     mut report: Report,
     show: Show,
 ) -> anyhow::Result<Report> {
-    let (mut run, mut wrong, mut skipped) = (0, 0, 0);
+    let Script { cells, is_whole, report: path } = script;
+    let histories = path.as_ref().and_then(|path| path.parent()).map(|parent| parent.join("history.jsonl"));
+    let mut tally = Tally::new(path, is_whole);
     for cell in cells {
         if let Some(why) = cell.fault.missing() {
-            skipped += 1;
+            tally.skipped();
             show.say(&format!("  SKIPPED {cell}: {why}"));
             continue;
         }
         let begin = monotonic();
-        run += 1;
-        match one(hosts, *cell, current, &mut acknowledged).await {
-            Ok((ended, phase)) => {
-                show.witnessed(&format!(
-                    "{cell}: {phase}, in {:.0} s",
-                    monotonic().since(begin).as_secs_f64()
-                ));
-                current = ended;
+        match one(hosts, cell, current, &mut acknowledged).await {
+            Ok(Ended { version, phase, was_late }) => {
+                let (seconds, late) = (monotonic().since(begin).as_secs_f64(), [", late", ""]);
+                let late = late[usize::from(!was_late)];
+                show.witnessed(&format!("{cell}: {phase}, in {seconds:.0} s{late}"));
+                current = version;
+                tally.went(phase, was_late)?;
             }
             Err(error) => {
-                wrong += 1;
                 show.say(&format!("  ✗ {cell}: {error:#}"));
                 show.block(&hosts.testament().await);
-                report.note(format!("{cell}: {error:#}"));
+                tally.went_wrong(format!("{cell}: {error:#}"))?;
                 settle::heal(hosts).await.context("after a cell that went wrong")?;
                 current =
                     settle::on_one_of(hosts, &VERSIONS).await.context("after a cell that went wrong")?;
@@ -109,24 +126,34 @@ async fn cells_after(
         }
     }
     let lost = acknowledged.lost(hosts).await?;
-    report.extend(history::figures(&hosts.take_history(), show));
-    ensure!(run + skipped == cells.len() as u64, "a cell was left out");
+    let calls = hosts.take_history();
+    report.extend(history::figures(&calls, "", show));
+    if let Some(path) = histories {
+        history::write(&calls, &path)?;
+    }
     report.note(format!("the last command that was not acknowledged: {:?}", acknowledged.last_refusal()));
-    report.push(Figure::some("cells_run", run));
-    report.push(Figure::counted("cells_skipped", skipped));
-    report.push(Figure::exactly("cells_wrong", wrong, 0));
+    report.append(tally.report());
     report.push(Figure::some("acknowledged_commands", acknowledged.count()));
     report.push(Figure::exactly("acknowledged_commands_lost", lost.len() as u64, 0));
     Ok(report)
 }
 
-/// One cell; the version that every host runs after it, and the phase that the rollout ended in.
+/// How a cell ended.
+struct Ended {
+    /// The version that every host runs after it.
+    version: &'static str,
+    /// The phase that the rollout ended in.
+    phase: String,
+    /// Whether the moment had passed when the fault struck.
+    was_late: bool,
+}
+
 async fn one(
     hosts: &mut Hosts,
     cell: Cell,
     from: &'static str,
     acknowledged: &mut Acknowledged,
-) -> anyhow::Result<(&'static str, String)> {
+) -> anyhow::Result<Ended> {
     let to = if from == VERSIONS[0] { VERSIONS[1] } else { VERSIONS[0] };
     let status = hosts.settled().await?;
     let leader = status.leader()?;
@@ -134,14 +161,17 @@ async fn one(
     let plan = ctl.plan(APP, to).await?;
     let victim = cell.role.of(&plan.order(), leader).context("a host with that role")?;
     let victim = hosts.index_of(victim)?;
+    let before = apps(hosts).await?;
 
     let load = Load::start(&hosts.apps(), &hosts.directory().join("load.log"))?;
     let id = ctl.start(&plan).await?;
-    until(hosts, cell.moment, &id, &plan).await?;
+    let was_late = !until(hosts, cell.moment, &id, &plan).await?;
     cell.fault.strike(hosts, victim, to).await?;
     let begin = monotonic();
+    let other = (victim + 1) % hosts.all().len();
     while monotonic().since(begin) < HOLD {
         acknowledged.one_more(hosts).await?;
+        look(&hosts.ctl(other)?).await?;
     }
     cell.fault.heal(hosts, victim).await?;
     hosts.settled().await?;
@@ -154,13 +184,35 @@ async fn one(
     ensure!(cell.may_end(&phase), "it ended {phase}: {}", rollout.summary.reason);
     let at_once = record.nodes_failing_at_once(WINDOW);
     ensure!(at_once <= cell.may_fail_at_once(), "{at_once} hosts' apps failed at the same time");
+    let spared = |index: &usize| *index != victim || !cell.fault.ends_the_app();
+    let after = apps(hosts).await?;
+    for index in (0..hosts.all().len()).filter(spared) {
+        let name = hosts.all()[index].name();
+        let is_touched = rollout.nodes.iter().any(|node| node.node_name == name && node.touched);
+        ensure!(
+            is_touched || before[index] == after[index],
+            "S7: {name} was not touched, and its VM is another"
+        );
+    }
     acknowledged.one_more(hosts).await?;
+    let lost = acknowledged.lost(hosts).await?;
+    ensure!(lost.is_empty(), "acknowledged and lost: {}", lost.join(", "));
     settle::lift(hosts).await?;
-    Ok((now, phase))
+    Ok(Ended { version: now, phase, was_late })
 }
 
-/// Waits for the moment, asking a host that is there.
-async fn until(hosts: &Hosts, moment: Moment, id: &str, plan: &Plan) -> anyhow::Result<()> {
+/// Which VM serves on each host.
+async fn apps(hosts: &Hosts) -> anyhow::Result<Vec<(String, u64)>> {
+    let mut apps = Vec::new();
+    for index in 0..hosts.all().len() {
+        let (info, start_time) = hosts.testimony(index).await?;
+        apps.push((info.boot, start_time));
+    }
+    Ok(apps)
+}
+
+/// Waits for the moment, asking a host that is there; whether it is not over yet.
+async fn until(hosts: &Hosts, moment: Moment, id: &str, plan: &Plan) -> anyhow::Result<bool> {
     let ctl = hosts.ctl(0)?;
     if moment == Moment::Reverting {
         let first = plan.order().first().copied().context("a plan has steps")?;
@@ -171,7 +223,8 @@ async fn until(hosts: &Hosts, moment: Moment, id: &str, plan: &Plan) -> anyhow::
         ctl.run(&["rollout", "abort", id, "--revert"]).await?;
     }
     wait::closely(&format!("the rollout is {moment:?}"), MOMENT_PATIENCE, async || {
-        Ok(moment.has_come(&ctl.rollout(id).await?).then_some(()))
+        let rollout = ctl.rollout(id).await?;
+        Ok(moment.has_come(&rollout).then(|| moment.is_now(&rollout)))
     })
     .await
 }

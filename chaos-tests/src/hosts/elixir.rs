@@ -4,11 +4,11 @@
 use super::Hosts;
 use super::chaos::WINDOW;
 use super::install::MAX_IN_FLIGHT;
+use crate::http;
 use crate::load::Load;
 use crate::report::Figure;
 use crate::samples::ElixirSamples;
 use crate::show::Show;
-use crate::http;
 use anyhow::{Context as _, ensure};
 use std::fs;
 use std::net::SocketAddr;
@@ -41,7 +41,8 @@ pub(super) async fn play(hosts: &Hosts, show: Show) -> anyhow::Result<Vec<Figure
     let installed = ctl.roll(APP, VERSIONS[0]).await?;
     ensure!(installed.summary.phase == "completed", "the first rollout: {}", installed.summary.reason);
 
-    let at = hosts.all().iter().map(|host| (host.name().to_owned(), (host.public_address(), APP_PORT).into()));
+    let at =
+        hosts.all().iter().map(|host| (host.name().to_owned(), (host.public_address(), APP_PORT).into()));
     let apps: Vec<(String, SocketAddr)> = at.collect();
     let load = Load::start(&apps, &hosts.directory().join("greeter.log"))?;
     let plan = ctl.plan(APP, VERSIONS[1]).await?;

@@ -108,6 +108,33 @@ impl Fault {
         }
     }
 
+    /// Whether it leaves the app, the disks and what lies on them as they are.
+    #[must_use]
+    pub const fn is_of_the_network_or_the_daemon(self) -> bool {
+        match self {
+            Self::KillDaemon
+            | Self::PauseDaemon
+            | Self::Partition
+            | Self::Deaf
+            | Self::Loss
+            | Self::Delay
+            | Self::Bandwidth
+            | Self::Bridge
+            | Self::ClockJump => true,
+            Self::KillVm
+            | Self::PowerCut
+            | Self::FullState
+            | Self::FullReleases
+            | Self::BrokenState
+            | Self::HungState
+            | Self::StaleCertificate
+            | Self::CorruptStore
+            | Self::CorruptState
+            | Self::RestartUnit
+            | Self::DeleteRelease => false,
+        }
+    }
+
     /// Why it cannot be made on this machine; `None` where it can.
     #[must_use]
     pub fn missing(self) -> Option<String> {

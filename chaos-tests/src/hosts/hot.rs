@@ -16,9 +16,9 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn figures(self) -> Vec<Figure> {
+    pub(super) fn figures(self, at_least: u64) -> Vec<Figure> {
         vec![
-            Figure::some("requests_in_hot_rollout", self.requests),
+            Figure::at_least("requests_in_hot_rollout", self.requests, at_least),
             Figure::exactly("failed_requests_in_fault_free_hot_rollout", self.failed, 0),
             Figure::exactly("counters_lost", self.counters_lost, 0),
         ]

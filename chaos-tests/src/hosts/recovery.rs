@@ -81,6 +81,7 @@ async fn lost_quorum(
         host.name()
     ));
 
+    knows_releases(&ctl).await?;
     // Files that only the lost ones had.
     for version in VERSIONS {
         ctl.run(&["release", "push", &samples.archive(version).to_string_lossy()]).await?;
@@ -135,6 +136,7 @@ async fn lost_cluster(
     .await?;
     let took = monotonic().since(begin);
     ensure!(gone.is_empty(), "operators are gone: {}", gone.join(", "));
+    knows_releases(&ctl).await?;
     show.witnessed(&format!(
         "every host was lost: {} begins the same cluster again from the backup",
         host.name()
@@ -164,6 +166,16 @@ async fn lost_cluster(
 async fn refused_without_quorum(ctl: &Ctl) -> anyhow::Result<()> {
     let ended = ctl.try_run(&["--timeout", "15s", "--output", "json", "cluster", "token"]).await?;
     ensure!(ended.code == 1, "a token was made without a quorum");
+    Ok(())
+}
+
+/// The records of releases, whose files may be gone.
+async fn knows_releases(ctl: &Ctl) -> anyhow::Result<()> {
+    let known: serde_json::Value = ctl.json(&["release", "list"]).await?;
+    let known = known.as_array().context("a list of releases")?;
+    for version in VERSIONS {
+        ensure!(known.iter().any(|release| release["version"] == version), "{version} is not known any more");
+    }
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Everything is healed: until every host serves what it should, restarts and elections included.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Every host serves this version from outside, and relupd knows it: running, permanent and healthy.
+/// Every host serves this version from outside, and relupd knows it: running, permanent, healthy and
+/// nothing half done.
 pub(super) async fn on(hosts: &Hosts, version: &str) -> anyhow::Result<()> {
     on_one_of(hosts, &[version]).await.map(drop)
 }
@@ -28,7 +29,8 @@ pub(super) async fn on_one_of<'a>(hosts: &Hosts, versions: &[&'a str]) -> anyhow
             ensure!(info.version == version, "{} serves {}", host.name(), info.version);
             let instance = status.instance(host.name(), APP)?;
             let agrees = instance.running == version && instance.permanent == version;
-            ensure!(agrees && instance.health == "healthy", "relupd has {instance:?} on {}", host.name());
+            let is_well = instance.health == "healthy" && instance.condition == "clean";
+            ensure!(agrees && is_well, "relupd has {instance:?} on {}", host.name());
         }
         Ok(Some(version))
     })

@@ -37,7 +37,7 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     hosts.install_app(samples, &["0.1.0", "0.2.0"]).await?;
     show.witnessed(&format!("{APP} 0.1.0 runs as relupd-app@{APP}.service, as a user of its own"));
     let (served, _) = hot::rolls(hosts, ["0.1.0", "0.2.0"], 0, show).await?;
-    figures.extend(served.figures());
+    figures.extend(served.figures(1));
     figures.push(isolation::play(hosts).await?);
     show.witnessed(
         "from the public network every port was tried on every host: the app answers, nothing else",

@@ -4,12 +4,13 @@
 mod act;
 mod contend;
 mod end;
-mod look;
 pub mod schedule;
 
 use super::acknowledged::Acknowledged;
 use super::faults::Fault;
+use super::look::look;
 use super::{Hosts, chaos, install};
+use crate::cluster::APP;
 use crate::ctl::Plan;
 use crate::history;
 use crate::load::{Excuse, Load};
@@ -25,6 +26,9 @@ use std::time::Duration;
 /// The last of them falls ill where it finds a certain file.
 const VERSIONS: [&str; 3] = ["0.1.0", "0.2.0", "0.3.0"];
 
+/// A shorter walk tells something, and not what it is there for.
+const WALKED: Duration = Duration::from_secs(120 * 60);
+
 /// How far, and which way.
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -34,6 +38,8 @@ pub struct Way {
     pub limit: Duration,
     /// This leg alone.
     pub only: Option<u64>,
+    /// The version that every host runs at first.
+    pub from: String,
     /// Where the history of calls goes.
     pub histories: Option<PathBuf>,
 }
@@ -74,12 +80,13 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
     let mut walk = Walk::new(hosts);
+    walk.start_at(&way.from).await?;
     let begin = monotonic();
     let (mut legs, mut violations) = (0, 0);
     let mut report = Report::default();
     for number in way.only.unwrap_or(0).. {
         let leg = Leg::draw(way.seed, number, walk.hosts.all().len());
-        let begun = monotonic();
+        let (begun, from) = (monotonic(), walk.current);
         legs += 1;
         match walk.leg(&leg).await {
             Ok(ended) => {
@@ -90,7 +97,11 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
                 violations += 1;
                 let what = format!("leg {number} of seed {}: {error:#}", way.seed);
                 show.say(&format!("  ✗ {what}"));
-                show.say(&format!("    replay: chaos-hosts walk --seed {} --leg {number}", way.seed));
+                let size = walk.hosts.all().len();
+                show.say(&format!(
+                    "    replay: chaos-hosts --hosts {size} walk --seed {} --leg {number} --from {from}",
+                    way.seed
+                ));
                 show.block(&leg.to_string());
                 show.block(&walk.hosts.testament().await);
                 report.note(what);
@@ -107,12 +118,15 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
     let minutes = monotonic().since(begin).as_secs() / 60;
     let lost = walk.acknowledged.lost(walk.hosts).await?.len() as u64;
     let calls = walk.hosts.take_history();
-    report.extend(history::figures(&calls, show));
+    report.extend(history::figures(&calls, "_in_walk", show));
     if let Some(directory) = way.histories {
         history::write(&calls, &directory.join(format!("history-{}.jsonl", way.seed)))?;
     }
     report.note(format!("random walk: seed {}, {legs} legs", way.seed));
-    report.push(Figure::counted("random_walk_minutes", minutes));
+    report.push(match way.limit >= WALKED {
+        true => Figure::at_least("random_walk_minutes", minutes, WALKED.as_secs() / 60),
+        false => Figure::some("random_walk_minutes", minutes),
+    });
     report.push(Figure::some("random_walk_legs", legs));
     report.push(Figure::exactly("violations", violations, 0));
     report.push(Figure::some("acknowledged_commands_in_walk", walk.acknowledged.count()));
@@ -137,6 +151,19 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Goes to the version that the first leg begins at.
+    async fn start_at(&mut self, version: &str) -> anyhow::Result<()> {
+        let known = VERSIONS.into_iter().find(|known| *known == version);
+        let version = known.with_context(|| format!("--from is one of {}", VERSIONS.join(", ")))?;
+        // 0.3.0 is reached from 0.2.0 alone.
+        for next in VERSIONS.into_iter().skip(1).take_while(|next| *next <= version) {
+            let rollout = self.hosts.ctl(0)?.roll(APP, next).await?;
+            ensure!(rollout.summary.phase == "completed", "{}", rollout.summary.reason);
+            self.current = next;
+        }
+        Ok(())
+    }
+
     /// One leg; how its rollouts have ended.
     async fn leg(&mut self, leg: &Leg) -> anyhow::Result<String> {
         self.begin(leg).await?;
@@ -146,7 +173,9 @@ impl<'a> Walk<'a> {
             self.act(*act, to).await.with_context(|| format!("{act:?}"))?;
             contend::play(self.hosts, leg.number, step as u64).await?;
             self.acknowledged.one_more(self.hosts).await?;
-            self.look().await.with_context(|| format!("after {act:?}"))?;
+            let Some(ctl) = self.unharmed() else { continue };
+            let newest = look(&ctl).await.with_context(|| format!("after {act:?}"))?;
+            self.newest = newest.map(|rollout| rollout.id).or(self.newest.take());
         }
         while !self.struck.is_empty() {
             self.heal_oldest().await?;

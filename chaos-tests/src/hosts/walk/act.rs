@@ -4,13 +4,10 @@ use super::schedule::{Act, Order, Seen};
 use super::{Made, Walk};
 use crate::cluster::APP;
 use crate::ctl::{Ctl, Plan, Rollout};
+use crate::hosts::look::ask;
 use crate::load::Excuse;
 use anyhow::{Context as _, ensure};
 use relupd::clock::monotonic;
-use serde::de::DeserializeOwned;
-
-/// A command that has no quorum ends after so long; what becomes of it is not known then.
-const PATIENCE: &str = "3s";
 
 impl Walk<'_> {
     pub(super) async fn act(&mut self, act: Act, to: &str) -> anyhow::Result<()> {
@@ -122,17 +119,5 @@ impl Walk<'_> {
         let Some(id) = &self.newest else { return Ok(None) };
         let done = ask::<Rollout>(ctl, &[&["rollout"], what, &[id]].concat()).await?;
         Ok(done.map(|rollout| rollout.summary.id))
-    }
-}
-
-/// The answer, where it was granted. A refusal is an answer, too, and so is silence while faults last.
-pub(super) async fn ask<T: DeserializeOwned>(ctl: &Ctl, arguments: &[&str]) -> anyhow::Result<Option<T>> {
-    let ended = ctl.try_run(&[&["--timeout", PATIENCE, "--output", "json"], arguments].concat()).await?;
-    match ended.code {
-        0 => serde_json::from_str(&ended.stdout)
-            .map(Some)
-            .with_context(|| format!("{} printed: {}", arguments.join(" "), ended.stdout)),
-        1 => Ok(None),
-        code => anyhow::bail!("{} exits with {code}: {}", arguments.join(" "), ended.stderr),
     }
 }
