@@ -78,7 +78,7 @@ walk: setup
 CELLS ?= 480
 crash-matrix: setup
 	$(CARGO) build -p relupd -p relupctl -p chaos-tests --all-features
-	./target/debug/chaos-crash --directory target/crash-matrix $(if $(CELLS),--cells $(CELLS))
+	./target/debug/chaos-crash --directory target/crash-matrix $(if $(CELLS),--cells $(CELLS),--hangs 100)
 
 # The Debian package, target/deb/relupd_VERSION_ARCH.deb.
 deb:

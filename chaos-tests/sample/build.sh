@@ -24,7 +24,7 @@ flock 9
 unset ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS
 
 stamp() {
-    { find "$source_dir" -type f | LC_ALL=C sort | xargs sha256sum; rebar3 version; } | sed "s|$source_dir/||" | sha256sum
+    { find "$source_dir" -path "$source_dir/elixir" -prune -o -type f -print | LC_ALL=C sort | xargs sha256sum; rebar3 version; } | sed "s|$source_dir/||" | sha256sum
 }
 
 # build VERSION FROM OVERLAY...: FROM is `-` where there is no relup.

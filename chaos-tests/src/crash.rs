@@ -7,6 +7,7 @@ mod cell;
 mod disk;
 mod evidence;
 mod fault;
+mod files;
 mod matrix;
 mod points;
 mod stand;

@@ -85,11 +85,6 @@ impl Fault {
         }
     }
 
-    /// Whether it is over only with the daemon's next start.
-    pub(super) const fn ends_daemon(self) -> bool {
-        matches!(self, Self::KillDaemon | Self::KillBoth | Self::PowerCut)
-    }
-
     /// Whether a file system of the node's own is needed for it.
     pub(super) const fn needs_mount(self) -> bool {
         matches!(self, Self::PowerCut | Self::FullFileSystem | Self::ReadOnlyRoot)

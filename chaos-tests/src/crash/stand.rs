@@ -6,6 +6,7 @@ mod judging;
 use super::cell::{Cell, Verdict};
 use super::disk::Disk;
 use super::evidence::Code;
+use super::files::Shipped;
 use super::points::Points;
 use super::transition::{BEGINNINGS, Transition};
 use crate::binaries::Binaries;
@@ -38,6 +39,7 @@ pub(super) struct Stand {
     points: Points,
     boots: u64,
     sound: BTreeMap<&'static str, Code>,
+    shipped: Shipped,
 }
 
 impl Stand {
@@ -53,7 +55,9 @@ impl Stand {
         let disk = Disk::make(&directory.join("n1"))?;
         let cluster = Cluster::prepare(&directory, binaries, 1)?;
         let points = Points::new(&directory.join("points"))?;
-        let mut stand = Self { cluster, disk, points, boots: 0, sound: BTreeMap::new() };
+        let versions: Vec<_> = BEGINNINGS.iter().flatten().copied().collect();
+        let shipped = Shipped::read(&samples, &versions)?;
+        let mut stand = Self { cluster, disk, points, boots: 0, sound: BTreeMap::new(), shipped };
         let (name, value) = stand.points.variable();
         stand.cluster.set_environment(&name, &value);
         stand.points.reboot(0)?;
@@ -141,9 +145,10 @@ impl Stand {
         let verdict = self.settle(&cell.transition, &id, SETTLE).await;
         let recovery = monotonic().since(over);
         let verdict = match verdict {
-            Verdict::Ok { on, phase } if !cell.fault.ends_daemon() => {
-                self.survives_a_cold_start(&cell.transition, on, phase).await?
-            }
+            Verdict::Ok { on, phase } => match self.harm(on.as_deref())? {
+                None => self.survives_a_cold_start(&cell.transition, on, phase).await?,
+                Some(why) => Verdict::Wrong { why },
+            },
             verdict => verdict,
         };
         Ok((verdict, recovery))
@@ -214,6 +219,11 @@ impl Stand {
 
     fn run_directory(&self) -> PathBuf {
         self.cluster.members()[0].run_dir().to_owned()
+    }
+
+    /// What is wrong with the files of the version that it ended on.
+    fn harm(&self, version: Option<&str>) -> anyhow::Result<Option<String>> {
+        version.map_or(Ok(None), |version| self.shipped.harm(&self.roots().join(APP), version))
     }
 
     fn app(&self) -> SocketAddr {

@@ -14,6 +14,7 @@ async fn a_node_that_is_broken_on_its_way_ends_wholly_on_one_version_or_the_othe
         ("first", Fault::DiskFull, "write releases/RELEASES", 1),
         ("hot-up", Fault::PowerCut, "rename releases/start_erl.data", 1),
         ("hot-up", Fault::KillVm, "answered check_install", 2),
+        ("hot-up", Fault::NoPermission, "create releases/RELEASES", 1),
         ("hot-down", Fault::LostReply, "lose run", 1),
         ("restart-up", Fault::KillBoth, "create releases/RELEASES", 1),
         ("restart-down", Fault::ReadOnly, "write shop/trial", 1),
@@ -24,7 +25,11 @@ async fn a_node_that_is_broken_on_its_way_ends_wholly_on_one_version_or_the_othe
         passage,
         fault,
     };
-    let cells = cells.map(cell).into_iter().filter(|cell| matrix.can(cell.fault)).collect();
+    let (cells, left): (Vec<Cell>, Vec<Cell>) =
+        cells.map(cell).into_iter().partition(|cell| matrix.can(cell.fault));
+    for cell in left {
+        eprintln!("SKIPPED {cell}: that takes root, and a file system of its own");
+    }
     matrix.play_all(cells).await.unwrap();
     for outcome in matrix.outcomes() {
         assert!(matches!(outcome.verdict, Verdict::Ok { .. }), "{outcome:?}");

@@ -7,7 +7,6 @@ use serde_json::Value;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-/// The app in Elixir listens on the loopback address only.
 fn spec(play: &Play, app: SocketAddr) -> String {
     let directory = play.cluster.directory().display();
     format!(

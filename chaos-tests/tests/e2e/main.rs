@@ -5,6 +5,7 @@
 mod app_specs;
 mod crashes;
 mod daemons;
+mod damage;
 mod deaths;
 mod elixir;
 mod full_disk;

@@ -1,6 +1,7 @@
 //! What cannot be pushed.
 
-use crate::support::{Play, assert_says};
+use crate::support::{Play, assert_says, quick};
+use chaos_tests::cluster::APP;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -50,6 +51,26 @@ async fn the_same_release_may_be_pushed_again_but_a_version_never_changes_its_co
     run(Command::new("tar").arg("-czf").arg(&other).arg("-C").arg(&tree).arg("."));
     let said = ctl.refused(&["release", "push", &other.to_string_lossy()]).await.unwrap();
     assert_says(&said, &["0.1.0"]);
+}
+
+/// In the layout of Distillery, whose boot file has the release's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_pushed_like_the_archive_that_it_would_be() {
+    let play = Play::formed(1).await;
+    let tree = play.path().join("shop");
+    fs::create_dir(&tree).unwrap();
+    run(Command::new("tar").arg("-xzf").arg(play.samples.archive("0.1.0")).arg("-C").arg(&tree));
+    let release = tree.join("releases/0.1.0");
+    fs::rename(release.join("start.boot"), release.join("shop.boot")).unwrap();
+    let ctl = play.ctl();
+    for _ in 0..2 {
+        ctl.run(&["release", "push", &tree.to_string_lossy()]).await.unwrap();
+    }
+    let path = play.cluster.write_spec(&quick()).unwrap();
+    ctl.run(&["app", "apply", &path.to_string_lossy()]).await.unwrap();
+    let rolled = ctl.roll(APP, "0.1.0").await.unwrap();
+    assert_eq!(rolled.summary.phase, "completed", "{}", rolled.summary.reason);
+    play.healthy(0).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

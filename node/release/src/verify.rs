@@ -65,6 +65,14 @@ pub struct VerifyError {
     source: io::Error,
 }
 
+impl VerifyError {
+    /// What could not be read, and why.
+    #[must_use]
+    pub fn into_parts(self) -> (PathBuf, io::Error) {
+        (self.path, self.source)
+    }
+}
+
 /// Every difference between the tree at `root` and `entries`. Inside of `closed` directories, what the
 /// entries do not name is a difference too; elsewhere, other releases may have their files.
 ///

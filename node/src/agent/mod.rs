@@ -22,6 +22,7 @@ use crate::state::release::ReleaseId;
 use crate::state::{ClusterState, Outcome};
 use crate::telemetry::Metrics;
 use async_trait::async_trait;
+use relupd_release::manifest::Manifest;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +57,11 @@ pub trait AgentContext: Send + Sync + 'static {
 
     /// Brings a release's verified files to this host.
     async fn fetch(&self, release: &ReleaseId) -> Result<StagedRelease, ContextError>;
+
+    /// What a release consists of, where this host knows it.
+    async fn manifest(&self, _release: &ReleaseId) -> Option<Arc<Manifest>> {
+        None
+    }
 
     /// How long ago this node last heard from a leader that had proved its quorum.
     fn contact_age(&self, now: Monotonic) -> Duration;

@@ -20,6 +20,7 @@ use crate::state::{ClusterState, Outcome};
 use crate::telemetry::Metrics;
 use async_trait::async_trait;
 use relupd_core::chain;
+use relupd_release::manifest::Manifest;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,6 +119,10 @@ impl AgentContext for Host {
     async fn fetch(&self, release: &ReleaseId) -> Result<StagedRelease, ContextError> {
         let fetched = self.releases.stage(release).await;
         fetched.map_err(|reason| ContextError::Fetch { release: release.clone(), reason })
+    }
+
+    async fn manifest(&self, release: &ReleaseId) -> Option<Arc<Manifest>> {
+        self.releases.store().manifest(release.manifest).await.ok().map(Arc::new)
     }
 
     fn contact_age(&self, now: Monotonic) -> Duration {

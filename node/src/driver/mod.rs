@@ -3,6 +3,7 @@
 //! success) and may be cut off at any instant (the next observation tells what became of it).
 
 mod checks;
+mod damage;
 pub mod erlang;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
@@ -21,6 +22,8 @@ pub use run_directory::AppUser;
 use crate::ids::ReleaseVersion;
 use async_trait::async_trait;
 use relupd_release::Digest;
+use relupd_release::manifest::Manifest;
+use relupd_release::verify::Difference;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -69,7 +72,23 @@ pub trait ReleaseDriver: Send + Sync {
     /// running VM and without moving a pointer.
     async fn place(&self, release: &StagedRelease) -> Result<(), DriverError>;
 
-    /// Whether this version is placed and registered, complete to the last byte.
+    /// Where a placed release is not as its manifest says, but for what relupd itself writes there. Reads all
+    /// of it.
+    async fn damage(
+        &self,
+        _version: &ReleaseVersion,
+        _manifest: Arc<Manifest>,
+    ) -> Result<Vec<Difference>, DriverError> {
+        Ok(Vec::new())
+    }
+
+    /// Puts back what is missing of a placed release. What has other content than it should is never replaced
+    /// where something may run of it.
+    async fn mend(&self, release: &StagedRelease) -> Result<(), DriverError> {
+        self.place(release).await
+    }
+
+    /// Whether this version was placed and registered, and every directory of it is there.
     async fn is_placed(&self, version: &ReleaseVersion, manifest: &Digest) -> Result<bool, DriverError>;
 
     /// Everything that can be known before the transition. The order of checks is the order in

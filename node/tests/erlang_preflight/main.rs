@@ -10,6 +10,7 @@ mod on_this_host;
 use erlang_support::{Host, transition};
 use relupd::driver::{Check, CheckResult, Method, ReleaseDriver};
 use std::fs;
+use std::process::Command;
 
 /// The first check that did not pass, and whether the release could still go by restart.
 fn verdict(checks: &[Check]) -> Option<(&str, bool)> {
@@ -36,10 +37,11 @@ fn has_remedy(checks: &[Check]) -> bool {
 }
 
 fn reason_of<'c>(checks: &'c [Check], key: &str) -> &'c str {
-    match &checks.iter().find(|check| check.key() == key).unwrap().result {
-        CheckResult::NotHot { reason, .. } | CheckResult::Failed { reason, .. } => reason,
-        CheckResult::Passed | CheckResult::Warning { .. } => panic!("{key} holds: {checks:#?}"),
-    }
+    let reason = checks.iter().filter(|check| check.key() == key).find_map(|check| match &check.result {
+        CheckResult::NotHot { reason, .. } | CheckResult::Failed { reason, .. } => Some(reason.as_str()),
+        CheckResult::Passed | CheckResult::Warning { .. } => None,
+    });
+    reason.unwrap_or_else(|| panic!("{key} holds: {checks:#?}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +130,48 @@ async fn processes_that_do_not_answer_or_linger_in_old_code_are_listed() {
     assert_eq!(verdict(&checks), Some(("P12", true)), "{checks:#?}");
     assert!(reason_of(&checks, "P12").contains("shop_lingering"), "{checks:#?}");
     assert!(has_remedy(&checks));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_could_not_be_booted_as_it_is_configured_is_refused() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Restart);
+    let release = host.root().join("releases/0.2.0");
+    for (from, to, expected) in [
+        ("sys.config", "sys.config.src", "sys.config.src only"),
+        ("sys.config", "aside", "sys.config is missing"),
+        ("vm.args", "vm.args.src", "vm.args.src only"),
+        ("start.boot", "aside", "has no start.boot"),
+    ] {
+        fs::rename(release.join(from), release.join(to)).unwrap();
+        let checks = host.driver.preflight(&up).await.unwrap();
+        fs::rename(release.join(to), release.join(from)).unwrap();
+        assert_eq!(verdict(&checks), Some(("P5", false)), "{checks:#?}");
+        assert!(reason_of(&checks, "P5").contains(expected), "{checks:#?}");
+        assert!(has_remedy(&checks));
+    }
+    assert_eq!(verdict(&host.driver.preflight(&up).await.unwrap()), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relup_that_replaces_native_code_is_no_hot_upgrade() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    let source = host.directory.path().join("shop_routes.erl");
+    let native = "-module(shop_routes).\n-export([load/0]).\nload() -> erlang:load_nif(\"priv/x\", 0).\n";
+    fs::write(&source, native).unwrap();
+    let ebin = host.root().join("lib/shop-0.2.0/ebin");
+    let sound = fs::read(ebin.join("shop_routes.beam")).unwrap();
+    let compiled = Command::new("erlc").arg("-o").arg(&ebin).arg(&source).status().unwrap();
+    assert!(compiled.success());
+    let checks = host.driver.preflight(&up).await.unwrap();
+    fs::write(ebin.join("shop_routes.beam"), sound).unwrap();
+    assert_eq!(verdict(&checks), Some(("P7", true)), "{checks:#?}");
+    assert!(reason_of(&checks, "P7").contains("shop_routes"), "{checks:#?}");
+    assert!(has_remedy(&checks));
+    assert_eq!(verdict(&host.driver.preflight(&up).await.unwrap()), None);
 }
 
 /// What a check of this edited file says, and that it says nothing of the kind without the edit.

@@ -6,7 +6,7 @@ use relupd::driver::{AppUser, CheckResult, Method, Outlook, Prospect, ReleaseDri
 use relupd::ids::Digest;
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -71,6 +71,12 @@ async fn what_the_apps_user_cannot_read_or_others_can_write_is_refused() {
         fs::set_permissions(&path, sound).unwrap();
         assert!(reason_of(&checks, "P8").contains(expected), "{checks:#?}");
         assert!(has_remedy(&checks));
+    }
+    // What runs must not write itself. To give a file away takes root.
+    let library = host.root().join("lib/shop-0.1.0");
+    if chown(&library, Some(65534), None).is_ok() {
+        let checks = host.driver.preflight(&first).await.unwrap();
+        assert!(reason_of(&checks, "P8").contains("belongs to the app's own user nobody"), "{checks:#?}");
     }
 }
 

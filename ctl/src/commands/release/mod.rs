@@ -4,6 +4,7 @@ mod diff;
 mod push;
 mod relup;
 mod show;
+mod source;
 
 use crate::clock;
 use crate::commands::quarantine::short;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check a release's archive and send the cluster what it lacks of it; may be repeated
+    /// Check a release's archive, or its directory, and send the cluster what it lacks of it; may be repeated
     Push(PushArgs),
     /// Releases that the cluster has
     List {
@@ -50,7 +51,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct PushArgs {
-    /// The archive that `rebar3 tar` has made (.tar.gz)
+    /// The archive that `rebar3 tar` or `mix release` has made (.tar.gz), or the directory of a release
     file: PathBuf,
 }
 

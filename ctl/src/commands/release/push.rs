@@ -1,6 +1,7 @@
 //! `relupctl release push`: the archive is read twice, first for its manifest, then for the files that
 //! the daemon lacks. Everything may be repeated; only the last call registers the release.
 
+use super::source::Source;
 use crate::human;
 use crate::session::{Session, answer, present};
 use anyhow::Context as _;
@@ -10,9 +11,8 @@ use relupd_release::Digest;
 use relupd_release::archive::{self, Archive, ArchiveError, Discard, Limits, Sink};
 use relupd_release::manifest::{EntryKind, Manifest, MemberPath, Mode};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,7 +31,8 @@ pub(super) struct Pushed {
 }
 
 pub(super) async fn push(session: &Session, file: PathBuf) -> anyhow::Result<Pushed> {
-    let manifest = manifest_of(file.clone()).await?;
+    let source = spawn_blocking(|| Source::of(file)).await??;
+    let manifest = manifest_of(source.clone()).await?;
     let bytes = manifest.to_bytes();
     let mut client = session.releases();
     let request = v1::CheckManifestRequest { manifest: bytes.clone() };
@@ -46,27 +47,26 @@ pub(super) async fn push(session: &Session, file: PathBuf) -> anyhow::Result<Pus
         human::size(manifest.size())
     );
     if !missing.is_empty() {
-        upload(session, file, Outgoing::new(manifest, missing, total)).await?;
+        upload(session, source, Outgoing::new(manifest, missing, total)).await?;
     }
     let committed = client.commit_push(v1::CommitPushRequest { manifest: bytes }).await;
     Ok(Pushed { release: present(answer(committed)?.release)?, sent })
 }
 
 /// Reads the whole archive and believes nothing in it before its end.
-async fn manifest_of(file: PathBuf) -> anyhow::Result<Manifest> {
+async fn manifest_of(source: Source) -> anyhow::Result<Manifest> {
     spawn_blocking(move || {
-        let read = open(&file)?;
-        let archive: Archive = archive::read(read, Limits::default(), &mut Discard)
-            .with_context(|| format!("{} cannot be pushed", file.display()))?;
+        let archive: Archive = archive::read(source.open()?, Limits::default(), &mut Discard)
+            .with_context(|| format!("{} cannot be pushed", source.name()))?;
         Ok(archive.manifest)
     })
     .await?
 }
 
-async fn upload(session: &Session, file: PathBuf, outgoing: Outgoing) -> anyhow::Result<()> {
+async fn upload(session: &Session, source: Source, outgoing: Outgoing) -> anyhow::Result<()> {
     let (parts, receiver) = mpsc::channel(AHEAD);
     let reading = spawn_blocking(move || {
-        let read = open(&file)?;
+        let read = source.open()?;
         let mut sender = Sender { outgoing, parts };
         let ended = archive::read(read, Limits::default(), &mut sender).map(drop);
         sender.outgoing.progress.finish_and_clear();
@@ -80,11 +80,6 @@ async fn upload(session: &Session, file: PathBuf, outgoing: Outgoing) -> anyhow:
         Err(error) => return Err(error).context("the archive changed while it was being sent; push again"),
     }
     Ok(())
-}
-
-fn open(file: &Path) -> anyhow::Result<BufReader<File>> {
-    let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(BufReader::new(opened))
 }
 
 fn parse_digests(texts: &[String]) -> anyhow::Result<BTreeSet<Digest>> {

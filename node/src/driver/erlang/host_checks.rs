@@ -179,7 +179,12 @@ pub(super) fn permissions_and_space(
             |release: &PathBuf| ["sys.config", "start.boot", "vm.args"].map(|name| release.join(name));
         let files: Vec<PathBuf> = release.iter().flat_map(booted).filter(|path| path.exists()).collect();
         for path in written.iter().chain(&placed).chain(&files) {
-            if !readable(&fs::metadata(path).at(path)?, user) {
+            let found = fs::metadata(path).at(path)?;
+            if found.uid() == user.uid {
+                let reason = format!("{} belongs to the app's own user {}", path.display(), user.name);
+                return Ok(failed(reason, "make relupd its owner: what runs must not write itself"));
+            }
+            if !readable(&found, user) {
                 let reason = format!("{} cannot be read by the app's user {}", path.display(), user.name);
                 return Ok(failed(reason, "give it back its permissions, or place the release again"));
             }

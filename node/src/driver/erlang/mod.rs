@@ -17,6 +17,7 @@ mod host_checks;
 pub(super) mod launch;
 pub mod layout;
 pub mod link;
+mod native_modules;
 mod observe;
 mod place;
 mod preflight;
@@ -42,6 +43,8 @@ use async_trait::async_trait;
 use layout::Layout;
 use link::{Link, LinkError};
 use relupd_release::Digest;
+use relupd_release::manifest::Manifest;
+use relupd_release::verify::Difference;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -228,6 +231,18 @@ impl ReleaseDriver for ErlangDriver {
 
     async fn is_placed(&self, version: &ReleaseVersion, manifest: &Digest) -> Result<bool, DriverError> {
         self.placed(version, manifest).await
+    }
+
+    async fn damage(
+        &self,
+        version: &ReleaseVersion,
+        manifest: Arc<Manifest>,
+    ) -> Result<Vec<Difference>, DriverError> {
+        self.damaged(version, manifest).await
+    }
+
+    async fn mend(&self, release: &StagedRelease) -> Result<(), DriverError> {
+        self.bring(release).await
     }
 
     async fn preflight(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {

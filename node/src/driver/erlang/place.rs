@@ -14,12 +14,15 @@ use crate::driver::files::{
     At, Locate, blocking, ensure_directory, exists, move_tree, read_optional, remove_tree, replace_durably,
     sync_tree,
 };
-use crate::driver::{DriverError, StagedRelease};
+use crate::driver::{DriverError, StagedRelease, damage};
 use crate::ids::{ReleaseName, ReleaseVersion};
 use relupd_release::Digest;
+use relupd_release::manifest::Manifest;
 use relupd_release::rel::Rel;
+use relupd_release::verify::Difference;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const WHAT: &str = "place";
 /// Holds the digest of the release's manifest; written when everything else is in place.
@@ -41,10 +44,39 @@ impl ErlangDriver {
         .await
     }
 
+    /// What the release has in its own directories. What is completed or made here is not looked at (the
+    /// configuration, the relup), nor permissions, which the check of permissions is for.
+    pub(super) async fn damaged(
+        &self,
+        version: &ReleaseVersion,
+        manifest: Arc<Manifest>,
+    ) -> Result<Vec<Difference>, DriverError> {
+        let (root, own) = (self.layout.root().to_owned(), format!("releases/{version}/"));
+        damage::found(root.clone(), manifest, move |entry| {
+            let path = entry.path.as_str();
+            if let Some(name) = path.strip_prefix(&own) {
+                return !["sys.config", "relup"].contains(&name);
+            }
+            // What no release names was not placed.
+            let mut parts = path.split('/');
+            match [parts.next(), parts.next()] {
+                [Some("lib"), Some(library)] => root.join("lib").join(library).is_dir(),
+                [Some(top), _] => top.starts_with("erts-"),
+                [None, _] => false,
+            }
+        })
+        .await
+    }
+
     pub(super) async fn place_release(&self, release: &StagedRelease) -> Result<(), DriverError> {
         if self.placed(&release.version, &release.manifest).await? {
             return self.show_handler(&release.version).await;
         }
+        self.bring(release).await
+    }
+
+    /// Whether or not it was placed before.
+    pub(super) async fn bring(&self, release: &StagedRelease) -> Result<(), DriverError> {
         let book = match self.read_disk().await?.book {
             BookFile::Read(book) => book,
             BookFile::Absent => Book::default(),
@@ -64,7 +96,9 @@ impl ErlangDriver {
         };
         if let Some(other) = blocking(WHAT, move || placing.run()).await? {
             let reason = format!("{} is there already with other content", other.display());
-            return Err(refused(reason, "give the changed application or release another version"));
+            let remedy = "give the changed application or release another version; or, where a disk has harmed \
+                          it, delete what is there, and plan again";
+            return Err(refused(reason, remedy));
         }
         let book = book.with(&release.version, entry);
         let layout = self.layout.clone();

@@ -49,7 +49,7 @@ impl Sides {
         Self { book, from: from.clone(), to: to.clone(), coming: None }
     }
 
-    fn entries(&self) -> Option<(&Entry, &Entry)> {
+    pub(super) fn entries(&self) -> Option<(&Entry, &Entry)> {
         self.book.entry(&self.from).zip(self.book.entry(&self.to))
     }
 

@@ -10,7 +10,7 @@ use super::host_checks;
 use super::observe::{BookFile, Process, Sources, classify};
 use super::protocols;
 use super::relup_checks::{self, Sides};
-use super::{ErlangDriver, config_check, from_link};
+use super::{ErlangDriver, config_check, from_link, native_modules};
 use crate::driver::checks::{check, failed, not_hot, stands_on_from};
 use crate::driver::files::{At, blocking};
 use crate::driver::{Check, CheckResult, Condition, DriverError, Method, Observation, Transition};
@@ -50,7 +50,8 @@ impl ErlangDriver {
         }
         checks.extend(standing(sources, transition));
         if let Some(entry) = book.entry(&transition.to) {
-            checks.extend(self.host_checks(entry, &transition.to).await?);
+            let runs = transition.from.as_ref().and_then(|from| Some((book.entry(from)?, from)));
+            checks.extend(self.host_checks((entry, &transition.to), runs).await?);
         }
         if let (Method::Hot, Some(from)) = (transition.method, &transition.from) {
             checks.extend(self.hot_checks(sources, &book, [from, &transition.to], occasion).await?);
@@ -65,8 +66,12 @@ impl ErlangDriver {
         Ok(check(&names::boot_files(version), result))
     }
 
-    /// What the target needs of this host.
-    async fn host_checks(&self, entry: &Entry, version: &ReleaseVersion) -> Result<Vec<Check>, DriverError> {
+    /// What the target needs of this host; `runs` is what runs here now, where anything does.
+    async fn host_checks(
+        &self,
+        (entry, version): (&Entry, &ReleaseVersion),
+        runs: Option<(&Entry, &ReleaseVersion)>,
+    ) -> Result<Vec<Check>, DriverError> {
         let (layout, owned, user) = (self.layout.clone(), entry.clone(), self.settings.user.clone());
         let (placed, required) = (version.clone(), self.settings.required_hardening.clone());
         let mut checks = blocking(WHAT, move || {
@@ -87,20 +92,30 @@ impl ErlangDriver {
         // A runtime system that lacks a library would say so again, in the loader's words.
         let loads = |check: &Check| !matches!(check.result, CheckResult::Failed { .. });
         if checks.iter().all(|check| check.key() != "P7" || loads(check)) {
-            let helper = self.helper(entry);
-            let booted = host_checks::smoke_boot(&helper, &self.layout.release(version)).await;
-            // Where relupd is not root, the attempt is made in its own sandbox and not as the app.
-            let booted = match booted {
-                CheckResult::Failed { reason, remedy: _ } if self.settings.user.is_some() && !is_root() => {
-                    CheckResult::Warning {
-                        reason: format!("cannot be told in relupd's own sandbox: {reason}"),
-                    }
-                }
-                told => told,
-            };
-            checks.push(check(names::SMOKE_BOOT, booted));
+            checks.push(check(names::SMOKE_BOOT, self.smoke_boot((entry, version), runs).await));
         }
         Ok(checks)
+    }
+
+    /// `P14`. Where relupd is not root, the attempt is made in its own sandbox and not as the app: then it tells
+    /// something where the runtime system that runs here boots there, too, and nothing else.
+    async fn smoke_boot(
+        &self,
+        (entry, version): (&Entry, &ReleaseVersion),
+        runs: Option<(&Entry, &ReleaseVersion)>,
+    ) -> CheckResult {
+        let booted = host_checks::smoke_boot(&self.helper(entry), &self.layout.release(version)).await;
+        let CheckResult::Failed { reason, remedy } = booted else { return booted };
+        if self.settings.user.is_none() || is_root() {
+            return CheckResult::Failed { reason, remedy };
+        }
+        if let Some((entry, version)) = runs {
+            let control = host_checks::smoke_boot(&self.helper(entry), &self.layout.release(version)).await;
+            if control == CheckResult::Passed {
+                return CheckResult::Failed { reason, remedy };
+            }
+        }
+        CheckResult::Warning { reason: format!("cannot be told in relupd's own sandbox: {reason}") }
     }
 
     /// A VM of a placed release, beside the app's.
@@ -150,9 +165,20 @@ impl ErlangDriver {
         }
         let releases = [from, to].map(|version| self.layout.release(version));
         let protocols = blocking(WHAT, move || protocols::changed(&releases)).await?;
-        let read = blocking(WHAT, move || relup_checks::read(&layout, &sides)).await?;
+        let (read, native) = blocking(WHAT, move || {
+            let read = relup_checks::read(&layout, &sides)?;
+            let native = match (&read, sides.entries()) {
+                (Ok(relup), Some((from, to))) => {
+                    Some(native_modules::check(&layout, &[from, to], &relup.replaced())?)
+                }
+                (Err(_), _) | (_, None) => None,
+            };
+            Ok((read, native))
+        })
+        .await?;
         let [there, back] = relup_checks::verdicts(&read);
         checks.push(check(names::RELUP_THERE, there));
+        checks.extend(native.map(|native| check(names::NATIVE, native)));
         checks.push(check(names::RELUP_BACK, back));
         let handler = self.release_handler(sources).await?;
         let Ok(relup) = read else {

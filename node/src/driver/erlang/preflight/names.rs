@@ -10,6 +10,7 @@ pub(super) const PROTOCOLS: &str = "P4 consolidated protocols are the same";
 pub(super) const COVERED: &str = "P4 relup covers every changed module";
 pub(super) const AGREE: &str = "P6 pointers and release handler agree";
 pub(super) const LIBRARIES: &str = "P7 libraries and symbol versions are on this host";
+pub(super) const NATIVE: &str = "P7 relup replaces no module with native code";
 pub(super) const PERMISSIONS: &str = "P8 owner, permissions and space";
 pub(super) const HANDLER: &str = "P9 release handler";
 pub(super) const WOULD_INSTALL: &str = "P10 release handler would install it";
@@ -20,8 +21,8 @@ pub(super) const SMOKE_BOOT: &str = "P14 the runtime system starts on this host"
 pub(super) const HARDENED: &str = "P15 programs and NIFs are hardened";
 
 /// What every hot way is asked for.
-pub(super) const HOT: [&str; 8] =
-    [SAME_ERTS, RELUP_THERE, RELUP_BACK, COVERED, HANDLER, WOULD_INSTALL, ANSWERING, OLD_CODE];
+pub(super) const HOT: [&str; 9] =
+    [SAME_ERTS, RELUP_THERE, RELUP_BACK, NATIVE, COVERED, HANDLER, WOULD_INSTALL, ANSWERING, OLD_CODE];
 
 pub(super) fn boot_files(version: &ReleaseVersion) -> String {
     format!("P5 boot files and configuration of {version}")

@@ -1,12 +1,17 @@
 defmodule Greeter.Http do
-  @moduledoc "One answer to every request: the count, the version that answers, and the greeting."
+  @moduledoc "One answer to every request: the count, the version that answers, the greeting, and which life of the VM this is."
   use Task, restart: :permanent
 
   def start_link(_), do: Task.start_link(__MODULE__, :listen, [])
 
   def listen do
     {:ok, socket} =
-      :gen_tcp.listen(Application.fetch_env!(:greeter, :port), [:binary, active: false, reuseaddr: true, ip: {127, 0, 0, 1}])
+      :gen_tcp.listen(Application.fetch_env!(:greeter, :port), [
+        :binary,
+        active: false,
+        reuseaddr: true,
+        ip: Application.get_env(:greeter, :ip, {127, 0, 0, 1})
+      ])
 
     accept(socket)
   end
@@ -32,7 +37,8 @@ defmodule Greeter.Http do
   defp serve(client) do
     request(client, "")
     greeting = Application.get_env(:greeter, :greeting, "nothing")
-    body = ~s({"count":#{Greeter.Counter.bump()},"version":"@VSN@","greeting":"#{greeting}"}\n)
+    boot = :persistent_term.get(:greeter_boot, "unknown")
+    body = ~s({"count":#{Greeter.Counter.bump()},"version":"@VSN@","greeting":"#{greeting}","boot":"#{boot}"}\n)
     :gen_tcp.send(client, "HTTP/1.1 200 OK\r\ncontent-length: #{byte_size(body)}\r\nconnection: close\r\n\r\n" <> body)
     :gen_tcp.close(client)
   end
