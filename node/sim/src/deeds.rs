@@ -7,6 +7,8 @@ use crate::world::{Event, Relief, World};
 use relupd::consensus::{Disk as _, Owner, Storage};
 use relupd::format::Format;
 use relupd::ids::RaftId;
+use relupd::state::node::NodeRecord;
+use relupd::transport::join::KnownPeer;
 use std::time::Duration;
 
 impl World {
@@ -23,8 +25,8 @@ impl World {
                 self.nodes[host].daemon_gone(now);
                 self.after(down, Event::Relief(Relief::StartDaemon(host)));
             }
-            Deed::DieInCommit { host, after, durable, down: _ } => {
-                self.nodes[host].disk.platter().crash = Some(Crash { after, durable });
+            Deed::DieInCommit { host, after, durable, down } => {
+                self.nodes[host].disk.platter().crash = Some(Crash { after, durable, down });
             }
             Deed::PowerCut { host, down } => {
                 if self.nodes[host].powered {
@@ -32,6 +34,17 @@ impl World {
                     self.after(down, Event::Relief(Relief::PowerOn(host)));
                 }
             }
+            Deed::PowerCutAll { down } => {
+                for (host, down) in down.into_iter().enumerate() {
+                    self.carry_out(Deed::PowerCut { host, down });
+                }
+            }
+            Deed::KillAll { down } => {
+                for (host, down) in down.into_iter().enumerate() {
+                    self.carry_out(Deed::KillDaemon { host, down });
+                }
+            }
+            Deed::Stranger { host, poses_as, guise } => self.intrude(host, poses_as, guise),
             Deed::Destroy { host } => self.destroy(host),
             Deed::Cut { from, to, lasts } => self.cut(vec![(from, to)], lasts),
             Deed::Partition { side, lasts } => {
@@ -128,11 +141,16 @@ impl World {
             | Deed::FullDisk { lasts, .. }
             | Deed::SlowDisk { lasts, .. }
             | Deed::Stall { lasts, .. } => self.witness.disturb_all(until(*lasts)),
+            Deed::PowerCutAll { down } | Deed::KillAll { down } => {
+                // Who leads then has heard of nobody.
+                self.witness.disturb_all(until(down.iter().copied().max().unwrap_or_default()));
+            }
             Deed::Leap { .. } => self.witness.disturb_all(until(Duration::ZERO)),
             Deed::Drift { .. }
             | Deed::WallClock { .. }
             | Deed::Accident { .. }
             | Deed::NoFetch { .. }
+            | Deed::Stranger { .. }
             | Deed::Ambush(_)
             | Deed::Together(_)
             | Deed::SlowDisks { .. }
@@ -237,6 +255,8 @@ impl World {
         if known {
             return;
         }
+        let told = |node: &NodeRecord| KnownPeer { node: node.id, raft: node.raft_id, address: node.address };
+        self.nodes[place].peers = self.newest_state().present_nodes().map(told).collect();
         let (disk, id) = (self.nodes[place].disk.clone(), self.nodes[place].id);
         let owner = Owner { cluster: self.setting.cluster, node: id, raft };
         if disk.load().is_ok_and(|content| content.is_none())

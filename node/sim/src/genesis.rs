@@ -13,6 +13,7 @@ use relupd::consensus::voters::VoterSettings;
 use relupd::consensus::{Batch, Disk as _, Options, Owner, StorageError, Truncated};
 use relupd::driver::{Condition, Observation, Running};
 use relupd::format::Format;
+use relupd::identity::{PeerIdentity, Serial};
 use relupd::ids::{
     AppName, ClusterId, CommandId, Digest, NodeId, RaftId, ReleaseName, ReleaseVersion, TokenId,
 };
@@ -78,7 +79,7 @@ pub fn options() -> Options {
 
 pub fn setting(seed: u64, shape: &Shape) -> Setting {
     Setting {
-        cluster: ClusterId::from_parts(1, 1),
+        cluster: cluster(),
         options: shape.options.clone(),
         voters: VoterSettings { replace_after: Duration::from_secs(60), max_voters: shape.voters },
         seed,
@@ -186,10 +187,23 @@ pub fn admission(place: usize) -> Admission {
         labels: BTreeMap::new(),
         key: Digest::of(&place.to_be_bytes()),
         sealing_key: vec![],
-        certificate: Certificate { serial: format!("{:04x}", place + 1), not_after: Timestamp::MAX },
+        certificate: Certificate { serial: serial(place).to_string(), not_after: Timestamp::MAX },
         daemon_version: "0.1.0".to_owned(),
         reads: Format::FIRST,
     }
+}
+
+fn serial(place: usize) -> Serial {
+    Serial::from_random((place as u128 + 1).to_be_bytes())
+}
+
+/// What its certificate says.
+pub fn identity(place: usize) -> PeerIdentity {
+    PeerIdentity::Node { cluster: cluster(), node: node_id(place), serial: serial(place) }
+}
+
+fn cluster() -> ClusterId {
+    ClusterId::from_parts(1, 1)
 }
 
 pub fn token(place: usize) -> TokenRecord {
@@ -205,7 +219,7 @@ pub fn token(place: usize) -> TokenRecord {
 /// The state that everybody begins with.
 pub fn state(shape: &Shape) -> ClusterState {
     let mut state = ClusterState::new(Genesis {
-        cluster: ClusterId::from_parts(1, 1),
+        cluster: cluster(),
         certificate: String::new(),
         sealed_key: vec![],
         first: admission(0).record(RaftId(1), Timestamp::UNIX_EPOCH),

@@ -3,6 +3,7 @@
 //! faults of network, disks, clocks, hosts and operators. Same seed, same trace, on every machine.
 
 pub mod ambush;
+pub mod blackouts;
 pub mod bugs;
 pub mod clock;
 pub mod daemon;
@@ -22,6 +23,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod shrink;
+pub mod strangers;
 pub mod thousand;
 pub mod trace;
 pub mod traps;

@@ -9,9 +9,11 @@ use crate::host::Host;
 use crate::random::Random;
 use crate::reached::Coverage;
 use crate::trace::Trace;
-use crate::world::Event;
+use crate::world::{Departure, Event};
 use relupd::format::Format;
+use relupd::identity::PeerIdentity;
 use relupd::ids::{AppName, NodeId, RaftId};
+use relupd::transport::join::KnownPeer;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -28,6 +30,10 @@ pub struct Surroundings<'a> {
 
 pub struct Node {
     pub id: NodeId,
+    /// What its certificate says.
+    pub identity: PeerIdentity,
+    /// Whom it was told of when it joined.
+    pub peers: Vec<KnownPeer>,
     /// `None` until the cluster has admitted it.
     pub raft: Option<RaftId>,
     pub clock: Clock,
@@ -45,6 +51,10 @@ pub struct Node {
     host_boot: String,
     starts: u64,
     random: Random,
+    /// Whether what was being written when it died is there.
+    fate: Random,
+    /// When each start of the daemon ended.
+    ended: BTreeMap<u64, Duration>,
     /// Until then its member waits for its disk, or its daemon is not scheduled.
     pub busy_until: Duration,
     /// What has arrived since it became busy, oldest first.
@@ -54,11 +64,13 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(id: NodeId, clock: Clock, random: Random) -> Self {
+    pub fn new(id: NodeId, identity: PeerIdentity, clock: Clock, random: Random) -> Self {
         let disk = SimulatedDisk::default();
         disk.platter().fsync = Duration::from_micros(400);
         Self {
             id,
+            identity,
+            peers: Vec::new(),
             raft: None,
             clock,
             disk,
@@ -71,7 +83,9 @@ impl Node {
             reads: Format::FIRST,
             host_boot: format!("{id}-boot-1"),
             starts: 0,
+            fate: random.split(u64::MAX),
             random,
+            ended: BTreeMap::new(),
             busy_until: Duration::ZERO,
             inbox: VecDeque::new(),
             wakes: None,
@@ -100,25 +114,46 @@ impl Node {
         let daemon = Daemon::start(place, reads, setting, disk, random, now, &ground.1);
         let started = daemon.map(|daemon| self.daemon = Some(daemon));
         if started.is_err() {
-            self.daemon_gone(now);
+            let spent = self.disk.platter().spent;
+            self.daemon_ended(now, now + spent);
         }
         started
     }
 
-    /// The daemon is gone with everything that was in its memory.
+    /// The daemon is gone with everything that was in its memory, and what its disk had not taken yet.
     pub fn daemon_gone(&mut self, now: Duration) {
-        self.daemon = None;
-        self.busy_until = now;
-        self.disk.platter().crash = None;
+        self.daemon_ended(now, now);
+    }
+
+    /// The same; `at` is when it ended, in the middle of what it began now.
+    pub fn daemon_ended(&mut self, now: Duration, at: Duration) {
+        self.cut_off(now, at);
         for host in self.hosts.values_mut() {
             host.daemon_died(now);
         }
     }
 
-    pub fn power_off(&mut self, now: Duration) {
-        self.daemon = None;
+    fn cut_off(&mut self, now: Duration, at: Duration) {
+        if let Some(daemon) = self.daemon.take() {
+            self.ended.insert(self.starts, at);
+            daemon.cut_off(&mut self.drawer, || self.fate.chance(500));
+        }
         self.busy_until = now;
-        self.disk.platter().crash = None;
+        self.disk.platter().cut(at, || self.fate.chance(500));
+    }
+
+    /// Which start of its daemon this is.
+    pub fn life(&self) -> u64 {
+        self.starts
+    }
+
+    /// Whether what left then left too late: its daemon had ended before.
+    pub fn is_unsent(&self, departure: Departure) -> bool {
+        self.ended.get(&departure.life).is_some_and(|ended| *ended < departure.at)
+    }
+
+    pub fn power_off(&mut self, now: Duration) {
+        self.cut_off(now, now);
         self.powered = false;
         for host in self.hosts.values_mut() {
             host.went_down(now);
@@ -145,6 +180,7 @@ impl Node {
             drawer: &mut self.drawer,
             hosts: &mut self.hosts,
             host_boot: &self.host_boot,
+            peers: &self.peers,
             alone,
             newest,
             coverage,

@@ -1,6 +1,5 @@
-//! Seeded randomness. Every concern (network, disks, operators, one host, ...) has a stream of its
-//! own, so that drawing more in one never shifts the others: a schedule from which one fault was
-//! taken away stays the same everywhere else.
+//! Seeded randomness. Every concern (network, operators, one host, ...) has a stream of its own, so that drawing
+//! more in one never shifts the others. Within one it does: a message less, and all later ones are drawn anew.
 
 /// SplitMix64: the same sequence on every machine, and small enough to be read.
 #[derive(Debug, Clone)]

@@ -2,10 +2,12 @@
 //! runs. A schedule is a list, so that a failing one can be shortened to what it takes.
 
 use crate::ambush::Ambush;
+use crate::blackouts;
 use crate::genesis::{Shape, VERSIONS};
 use crate::host::Accident;
 use crate::network::Weather;
 use crate::random::Random;
+use crate::strangers::{self, Guise};
 use crate::traps::Trap;
 use relupd::ids::AppName;
 use relupd::state::rollout::AbortMode;
@@ -20,6 +22,12 @@ pub enum Deed {
     DieInCommit { host: usize, after: u64, durable: bool, down: Duration },
     /// The host loses power.
     PowerCut { host: usize, down: Duration },
+    /// Every host loses power at this moment, and each has it again after its own time.
+    PowerCutAll { down: Vec<Duration> },
+    /// `kill -9` of every daemon at this moment.
+    KillAll { down: Vec<Duration> },
+    /// Somebody who does not belong here speaks to a host.
+    Stranger { host: usize, poses_as: usize, guise: Guise },
     /// The host is gone for good.
     Destroy { host: usize },
     /// One direction carries nothing.
@@ -70,6 +78,7 @@ impl Deed {
             Self::KillDaemon { host, .. }
             | Self::DieInCommit { host, .. }
             | Self::PowerCut { host, .. }
+            | Self::Stranger { host, .. }
             | Self::Destroy { host }
             | Self::Slow { host, .. }
             | Self::FullDisk { host, .. }
@@ -89,6 +98,8 @@ impl Deed {
             | Self::Cut { .. }
             | Self::Storm { .. }
             | Self::Apart { .. }
+            | Self::PowerCutAll { .. }
+            | Self::KillAll { .. }
             | Self::SlowDisks { .. }
             | Self::Ambush(_)
             | Self::Order(_) => {}
@@ -188,6 +199,8 @@ impl Schedule {
             planned.push(Planned { at, deed: fault(random, shape) });
         }
         planned.extend(upgrade(seed, shape, calm_at));
+        planned.extend(blackouts::draw(seed, shape, calm_at));
+        planned.extend(strangers::draw(seed, shape, calm_at));
         planned.extend(ambushes(&mut Random::new(seed, "ambushes"), shape, calm_at));
         // Set before anything is rolled out.
         let trap = Trap::of(seed).map(|trap| trap.set(shape));
@@ -357,7 +370,9 @@ fn accident(random: &mut Random) -> Accident {
         let text = random.pick(&VERSIONS).expect("there are versions");
         crate::genesis::version(text)
     };
-    match random.below(13) {
+    match random.below(15) {
+        13 => Accident::ScriptTorn,
+        14 => Accident::TrialTorn,
         0..=3 => Accident::VmKilled,
         12 => Accident::Debris("lib/left-1.0".to_owned()),
         4 => Accident::LinkCut,

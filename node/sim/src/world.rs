@@ -35,7 +35,7 @@ mod delivery;
 mod event;
 
 use event::Due;
-pub use event::{Event, Relief};
+pub use event::{Departure, Event, Relief};
 
 pub struct World {
     pub now: Duration,
@@ -80,7 +80,12 @@ impl World {
             let mut random = clocks.split(place as u64);
             let drift = 100 - i64::try_from(random.below(200)).unwrap_or_default();
             let wall = 2_000 - i64::try_from(random.below(4_000)).unwrap_or_default();
-            let mut node = Node::new(node_id(place), Clock::new(drift, wall), daemons.split(place as u64));
+            let mut node = Node::new(
+                node_id(place),
+                genesis::identity(place),
+                Clock::new(drift, wall),
+                daemons.split(place as u64),
+            );
             let random = hosts.split(place as u64);
             for (index, (app, catalog)) in catalogs.iter().enumerate() {
                 let mut random = random.split(index as u64);
@@ -199,19 +204,9 @@ impl World {
                     self.settle(place);
                 }
             }
-            Event::Message { to, from, message } => self.deliver(to, from, *message),
-            Event::Request { to, from, request, call, number, boot } => {
-                self.serve(to, from, request, call, number, boot);
-            }
-            Event::Reply { to, call, number, reply, boot } => {
-                let now = self.now;
-                let node = &mut self.nodes[to];
-                if let Some(daemon) = node.daemon.as_mut().filter(|daemon| daemon.boot() == boot) {
-                    let local = daemon.monotonic(&node.clock, now);
-                    daemon.replied(call, number, reply, local);
-                    self.settle(to);
-                }
-            }
+            Event::Message { to, from, message, left } => self.deliver(to, from, *message, left),
+            Event::Request { to, from, request, asked } => self.serve(to, from, request, asked),
+            Event::Reply { to, from, asked, reply } => self.replied(to, from, asked, reply),
             Event::Deed(index) => {
                 let deed = self.schedule.planned[index].deed.clone();
                 self.trace.mix(index as u64);
@@ -275,9 +270,11 @@ impl World {
             Ok(()) => self.rewake(place),
             Err(died) => {
                 self.trace.log(now, place, || format!("the daemon dies: {}", died.0));
-                self.witness.disturb(place, now + 10 * RESTART_AFTER);
-                self.nodes[place].daemon_gone(now);
-                self.after(RESTART_AFTER, Event::Relief(Relief::StartDaemon(place)));
+                let stays_down = std::mem::take(&mut self.nodes[place].disk.platter().stays_down);
+                let down = stays_down.max(RESTART_AFTER);
+                self.witness.disturb(place, now + down + 9 * RESTART_AFTER);
+                self.nodes[place].daemon_ended(now, now + spent);
+                self.after(down, Event::Relief(Relief::StartDaemon(place)));
             }
         }
     }

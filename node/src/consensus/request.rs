@@ -1,7 +1,8 @@
 //! Ids of requests, and the wire form of what a member forwards to the leader.
 
+use super::machine::StateMachine;
 use super::membership::MembershipChange;
-use crate::ids::RaftId;
+use crate::ids::{NodeId, RaftId};
 use bytes::Bytes;
 use prost::Message as _;
 use protobuf::Message as _;
@@ -67,6 +68,18 @@ pub(super) enum Reply {
 pub(super) struct Position {
     pub(super) index: u64,
     pub(super) term: u64,
+}
+
+/// Why the state machine does not admit what this peer wants proposed. Anything else is for whoever
+/// serves it.
+pub(super) fn refusal<S: StateMachine>(peer: NodeId, request: &Bytes) -> Option<String> {
+    let Ok(Request::Propose { payload: Payload::Command(entry), .. }) = Request::decode(request.clone())
+    else {
+        return None;
+    };
+    let error = S::admit(peer, &entry).err()?;
+    tracing::warn!(%peer, %error, "a forwarded entry is refused");
+    Some(error.to_string())
 }
 
 /// The peer sent something that this version does not understand.

@@ -7,11 +7,11 @@ use super::machine::StateMachine;
 use super::member::{Applied, Input, Lost, Member, Outbox, Route};
 use super::membership::{Membership, MembershipChange};
 use super::options::Options;
-use super::request::{Payload, Reply, Request, RequestId};
+use super::request::{Payload, Reply, Request, RequestId, refusal};
 use super::status::{Leadership, Status};
 use super::storage::Storage;
 use crate::clock::Monotonic;
-use crate::ids::RaftId;
+use crate::ids::{NodeId, RaftId};
 use bytes::Bytes;
 use raft::eraftpb::Message;
 use tokio::sync::oneshot;
@@ -168,8 +168,11 @@ impl<S: StateMachine> Stepped<S> {
         }
     }
 
-    /// Answers what a peer forwarded to this member.
-    pub fn serve(&mut self, request: Bytes, now: Monotonic) -> Bytes {
+    /// Answers what a peer forwarded to this member; its identity was checked.
+    pub fn serve(&mut self, peer: NodeId, request: Bytes, now: Monotonic) -> Bytes {
+        if let Some(reason) = refusal::<S>(peer, &request) {
+            return Reply::Refused(reason).encode();
+        }
         let (reply, mut answer) = oneshot::channel();
         let input = match Request::decode(request) {
             Ok(Request::Propose { id, payload }) => Input::Serve { id, payload, reply },

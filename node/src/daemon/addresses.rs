@@ -10,13 +10,15 @@ use tokio::sync::watch;
 
 /// The addresses, shared.
 #[derive(Clone)]
-pub(crate) struct Addresses {
+pub struct Addresses {
     book: Arc<AddressBook>,
     roster: watch::Sender<Arc<Roster>>,
 }
 
 impl Addresses {
-    pub(crate) fn new(peers: &[KnownPeer]) -> Self {
+    /// Those that a joiner was told of.
+    #[must_use]
+    pub fn new(peers: &[KnownPeer]) -> Self {
         let book = Arc::new(AddressBook::default());
         book.replace(peers.iter().map(|peer| PeerAddress {
             raft: peer.raft,
@@ -28,7 +30,7 @@ impl Addresses {
     }
 
     /// What the state says replaces everything else; a state without nodes is one that has not arrived.
-    pub(crate) fn learn(&self, state: &ClusterState) {
+    pub fn learn(&self, state: &ClusterState) {
         if state.nodes.is_empty() {
             return;
         }
@@ -47,7 +49,9 @@ impl Addresses {
         });
     }
 
-    pub(crate) fn book(&self) -> Arc<AddressBook> {
+    /// By numbers in raft.
+    #[must_use]
+    pub fn book(&self) -> Arc<AddressBook> {
         Arc::clone(&self.book)
     }
 

@@ -1,6 +1,6 @@
 //! The only wiring: builds each service, hands out handles, orders the shutdown.
 
-mod addresses;
+pub mod addresses;
 mod admission;
 mod agent_context;
 mod announce;
@@ -21,7 +21,7 @@ mod releases;
 mod relup;
 pub mod replicated;
 mod unit;
-mod upkeep;
+pub mod upkeep;
 mod watchdog;
 
 use crate::api::{self, ServeError};

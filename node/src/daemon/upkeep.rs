@@ -218,7 +218,9 @@ impl Upkeep {
     }
 }
 
-fn revocations(state: &ClusterState) -> Revocations {
+/// Whom a node that has applied this state believes no more.
+#[must_use]
+pub fn revocations(state: &ClusterState) -> Revocations {
     let removed = state.nodes.values().filter(|node| !node.is_present()).map(|node| node.id);
     Revocations {
         // A serial that does not parse was never on a certificate of ours.

@@ -132,19 +132,31 @@ impl Credentials {
     pub fn judge(&self, certificate: &[u8]) -> Result<(PeerIdentity, Validity), PeerRefusal> {
         let (peer, validity) =
             PeerIdentity::from_certificate(certificate).map_err(PeerRefusal::Unreadable)?;
-        if peer.cluster() != self.cluster {
-            let (theirs, ours) = (peer.cluster(), self.cluster);
-            return Err(PeerRefusal::OtherCluster { peer, theirs, ours });
-        }
-        if self.is_revoked(&peer) {
-            return Err(PeerRefusal::Revoked(peer));
-        }
-        Ok((peer, validity))
+        Ok((admitted(peer, self.cluster, &self.revocations.borrow())?, validity))
     }
 
     pub(super) fn current(&self) -> Arc<Current> {
         self.current.load_full()
     }
+}
+
+/// The peer, where a node of this cluster that knows of these revocations accepts it at all.
+///
+/// # Errors
+/// Why it does not.
+pub fn admitted(
+    peer: PeerIdentity,
+    ours: ClusterId,
+    revocations: &Revocations,
+) -> Result<PeerIdentity, PeerRefusal> {
+    let theirs = peer.cluster();
+    if theirs != ours {
+        return Err(PeerRefusal::OtherCluster { peer, theirs, ours });
+    }
+    if revocations.covers(&peer) {
+        return Err(PeerRefusal::Revoked(peer));
+    }
+    Ok(peer)
 }
 
 impl Current {

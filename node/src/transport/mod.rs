@@ -22,7 +22,7 @@ mod verify;
 pub use accept::Handler;
 pub use bind::{BindError, Binding};
 pub use connection::{Connection, Exchange};
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, admitted};
 pub use endpoint::Transport;
 pub use error::{ConnectError, PeerRefusal, StreamError};
 pub use frame::{read_frame, write_frame};

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod calls;
 pub mod context;
+mod door;
 pub mod leader;
 mod rounds;
 
@@ -13,7 +14,7 @@ use crate::figures::Stopwatch;
 use crate::genesis::node_id;
 use crate::host::{Host, OperationId};
 use crate::machine::{Record, Recorded, Shared};
-use crate::promises;
+use crate::promises::{self, Violation, what_a_member_says_is_on_its_disk};
 use crate::random::Random;
 use crate::reached::Coverage;
 use crate::trace::Trace;
@@ -21,17 +22,21 @@ use agent::Agent;
 use bytes::Bytes;
 use calls::{CallId, Caller, Calls};
 use context::{Contact, Context, Drawer};
+use door::Door;
 use leader::{Keeper, Reconciler};
 use raft::eraftpb::Message;
+use relupd::agent::ledger_file;
 use relupd::clock::Monotonic;
 use relupd::consensus::stepped::Stepped;
 use relupd::consensus::voters::VoterSettings;
 use relupd::consensus::{Options, Storage};
 use relupd::daemon::contact;
 use relupd::format::Format;
+use relupd::identity::PeerIdentity;
 use relupd::ids::{AppName, ClusterId, CommandId, NodeId, RaftId};
 use relupd::state::command::{Actor, Command};
 use relupd::state::{ClusterState, Outcome};
+use relupd::transport::join::KnownPeer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -45,6 +50,8 @@ pub type Core = Stepped<Recorded>;
 pub enum Effect {
     /// A raft message, after so long.
     Message { message: Message, after: Duration },
+    /// A promise was broken in here.
+    Broken(Violation),
     /// A request to the leader; the answer comes to `Daemon::replied`.
     Forward { to: RaftId, request: Bytes, call: CallId, number: u32 },
     /// An operator's command was answered.
@@ -79,6 +86,8 @@ pub struct Ground<'a> {
     pub drawer: &'a mut Drawer,
     pub hosts: &'a mut BTreeMap<AppName, Host>,
     pub host_boot: &'a String,
+    /// Whom a joiner was told of.
+    pub peers: &'a [KnownPeer],
     pub alone: bool,
     pub newest: u64,
     pub coverage: &'a mut Coverage,
@@ -90,13 +99,23 @@ pub struct Ground<'a> {
 #[derive(Debug)]
 pub struct Died(pub String);
 
+/// What the member has handed out.
+struct Sent {
+    /// What its disk had taken until then.
+    after: Duration,
+    message: Message,
+    unfounded: Option<Violation>,
+}
+
 pub struct Daemon {
     pub me: NodeId,
     place: usize,
     setting: Setting,
     core: Core,
+    /// Nobody is looked at where only figures are wanted.
+    door: Option<Door>,
     disk: SimulatedDisk,
-    outbox: Receiver<(Duration, Message)>,
+    outbox: Receiver<Sent>,
     pub records: Receiver<Record>,
     process: Process,
     /// Tells this start of the daemon from earlier ones.
@@ -136,9 +155,12 @@ impl Daemon {
         let (messages, outbox) = channel();
         let stamp = disk.clone();
         let send = Box::new(move |message| {
+            let (after, told) = stamp.platter().told();
+            let unfounded = what_a_member_says_is_on_its_disk(me, &message, told);
             // Without a world there is nobody to send to.
-            let _ = messages.send((stamp.platter().spent, message));
+            let _ = messages.send(Sent { after, message, unfounded });
         });
+        disk.platter().began = now;
         let mut random = random;
         let life = random.next_u64();
         let options = setting.options.clone();
@@ -149,6 +171,7 @@ impl Daemon {
             me,
             place,
             core,
+            door: setting.shared.is_none().then(|| Door::new(ground.peers)),
             disk,
             outbox,
             records,
@@ -200,8 +223,24 @@ impl Daemon {
         self.core.receive(message, now);
     }
 
-    pub fn serve(&mut self, request: Bytes, now: Monotonic) -> Bytes {
-        self.core.serve(request, now)
+    pub fn serve(&mut self, peer: NodeId, request: Bytes, now: Monotonic) -> Bytes {
+        self.core.serve(peer, request, now)
+    }
+
+    /// The member that this peer is, where this daemon hears it.
+    pub fn hears(&mut self, peer: &PeerIdentity) -> Option<RaftId> {
+        let state = self.core.view();
+        match (&mut self.door, peer) {
+            (Some(door), _) => door.hears(peer, &state),
+            (None, PeerIdentity::Node { node, .. }) => state.nodes.get(node).map(|node| node.raft_id),
+            (None, PeerIdentity::Operator { .. }) => None,
+        }
+    }
+
+    /// Whether this daemon knows where that member is.
+    pub fn finds(&mut self, member: RaftId) -> bool {
+        let state = self.core.view();
+        self.door.as_mut().is_none_or(|door| door.finds(member, &state).is_some())
     }
 
     pub fn replied(&mut self, call: CallId, number: u32, reply: Option<Bytes>, now: Monotonic) {
@@ -247,6 +286,19 @@ impl Daemon {
         let hosts = hosts.values().filter_map(Host::next_due).min();
         let own = self.process.when(clock, local);
         hosts.map_or(own, |hosts| hosts.min(own))
+    }
+
+    /// It dies: what it was writing to its ledgers is there or not.
+    pub fn cut_off(&self, drawer: &mut Drawer, mut is_there: impl FnMut() -> bool) {
+        for (app, agent) in &self.agents {
+            if let Some(entry) = agent.is_writing()
+                && !drawer.full
+                && is_there()
+                && let Ok(bytes) = ledger_file::encode(entry)
+            {
+                drawer.ledgers.insert(app.clone(), bytes);
+            }
+        }
     }
 
     /// How long the disk has kept the member since this was last asked.

@@ -2,7 +2,7 @@
 
 use super::agent::Agent;
 use super::calls::{Answer, CallId, Caller};
-use super::{Daemon, Died, Effect, Ground, contact_due};
+use super::{Daemon, Died, Effect, Ground, Sent, contact_due};
 use crate::host;
 use relupd::ids::AppName;
 use relupd::state::ClusterState;
@@ -12,6 +12,14 @@ use std::time::Duration;
 impl Daemon {
     /// Does everything that can be done at this moment.
     pub fn settle(&mut self, now: Duration, ground: &mut Ground<'_>) -> Result<(), Died> {
+        self.disk.platter().began = now;
+        let settled = self.go_on(now, ground);
+        // What was handed out before a commit failed has left all the same.
+        self.collect();
+        settled
+    }
+
+    fn go_on(&mut self, now: Duration, ground: &mut Ground<'_>) -> Result<(), Died> {
         let local = self.monotonic(ground.clock, now);
         let died = |error: relupd::consensus::MemberError| Died(format!("{error}"));
         if local >= self.next_tick {
@@ -23,14 +31,11 @@ impl Daemon {
         self.hear_hosts(now, ground);
         for _ in 0..1000 {
             self.core.work_off(local).map_err(died)?;
-            self.collect();
             if !self.round(now, ground) {
                 break;
             }
         }
-        self.core.work_off(local).map_err(died)?;
-        self.collect();
-        Ok(())
+        self.core.work_off(local).map_err(died)
     }
 
     /// Asks every part once; whether any of them was answered.
@@ -138,7 +143,8 @@ impl Daemon {
     }
 
     pub(super) fn collect(&mut self) {
-        while let Ok((after, message)) = self.outbox.try_recv() {
+        while let Ok(Sent { after, message, unfounded }) = self.outbox.try_recv() {
+            self.effects.extend(unfounded.map(Effect::Broken));
             self.effects.push(Effect::Message { message, after });
         }
     }

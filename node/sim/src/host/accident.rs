@@ -23,6 +23,10 @@ pub enum Accident {
     BookTorn,
     /// `start_erl.data` was.
     PointerTorn,
+    /// `bin/REL` was.
+    ScriptTorn,
+    /// The trial file was.
+    TrialTorn,
     /// The release handler was restarted: it forgets `current`.
     HandlerRestarted,
     /// The handler believes in another permanent release than the disk.
@@ -63,7 +67,11 @@ impl Host {
                     let what = What::Permanent { from, to: None };
                     world.changes.push(Change { at: now, what, cause: Cause::Accident });
                 }
-                Accident::BookTorn | Accident::PointerTorn => {}
+                Accident::ScriptTorn if world.disk.script.whole().is_some() => {
+                    world.disk.script = Paper::Torn;
+                }
+                Accident::TrialTorn if world.disk.trial.whole().is_some() => world.disk.trial = Paper::Torn,
+                Accident::BookTorn | Accident::PointerTorn | Accident::ScriptTorn | Accident::TrialTorn => {}
                 Accident::Debris(directory) => world.disk.debris.push(directory),
                 Accident::HandlerRestarted => {
                     let booted = world.vm().map(|vm| vm.booted.clone());
@@ -103,6 +111,7 @@ impl Host {
         world.link.dials_at = None;
         world.link.known = Liveness::Unknown;
         world.turn = None;
+        world.unsynced = None;
         world.on_disk.clear();
         world.events.clear();
     }
@@ -118,8 +127,10 @@ impl Host {
     }
 
     /// The host loses power, or is booted by somebody: VM and daemon are gone, `/run` is empty. Files
-    /// below the release root are as the last rename left them.
+    /// below the release root are as the last rename left them; the last of all may be lost with its sync.
     pub fn went_down(&mut self, now: Duration) {
+        self.to(now);
+        self.world.borrow_mut().lose_unsynced();
         self.daemon_died(now);
         let mut world = self.world.borrow_mut();
         world.process = Process::None;

@@ -59,6 +59,14 @@ impl Book {
     }
 }
 
+/// The files that say what is permanent.
+#[derive(Clone, Debug)]
+pub(super) struct Papers {
+    book: Paper<Book>,
+    pointer: Paper<ReleaseVersion>,
+    script: Paper<ReleaseVersion>,
+}
+
 /// The disk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
@@ -80,6 +88,15 @@ pub(super) struct Disk {
 }
 
 impl Disk {
+    pub(super) fn papers(&self) -> Papers {
+        Papers { book: self.book.clone(), pointer: self.pointer.clone(), script: self.script.clone() }
+    }
+
+    /// As they were before a rename that no sync has followed.
+    pub(super) fn lose(&mut self, before: Papers) {
+        (self.book, self.pointer, self.script) = (before.book, before.pointer, before.script);
+    }
+
     /// What `relupd launch` boots: the trial's version, else the permanent one. A torn trial file is as
     /// good as none.
     pub(super) fn boots_into(&self) -> Option<&ReleaseVersion> {

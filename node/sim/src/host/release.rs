@@ -54,6 +54,8 @@ pub enum CodeChange {
     Hangs,
     /// A process does not suspend and is skipped in silence: it says ok, the state is not migrated.
     SkipsProcess,
+    /// `code_change` answers that all is well and has migrated nothing.
+    Lies,
 }
 
 /// What a start comes to.
@@ -138,7 +140,7 @@ impl Catalog {
 fn draw_flaw(random: &mut Random) -> Traits {
     let seconds = |random: &mut Random, low, high| Duration::from_secs(random.between(low, high));
     let good = Traits::GOOD;
-    match random.below(13) {
+    match random.below(14) {
         0 => Traits { vitality: Vitality::Sick, ..good },
         1 => Traits { vitality: Vitality::SickAfter(seconds(random, 1, 120)), ..good },
         2 => Traits { vitality: Vitality::Flaps { per_mille: random.between(50, 500) }, ..good },
@@ -148,6 +150,7 @@ fn draw_flaw(random: &mut Random) -> Traits {
         6 => Traits { way_up: CodeChange::Crashes, ..good },
         7 => Traits { way_up: CodeChange::Hangs, ..good },
         8 => Traits { way_up: CodeChange::SkipsProcess, ..good },
+        13 => Traits { way_up: CodeChange::Lies, ..good },
         9 => Traits { boot: Boot::Ends, ..good },
         10 => Traits { boot: Boot::Hangs, ..good },
         // Sick, and without a gentle way back.

@@ -168,11 +168,13 @@ fn an_early_failure_leaves_half_an_environment_and_a_repair_cures_it() {
 }
 
 #[test]
-fn a_skipped_process_is_found_by_health_alone() {
-    let mut bench = Bench::new(Traits { way_up: CodeChange::SkipsProcess, ..Traits::GOOD });
-    assert!(matches!(bench.install(Method::Hot), Reply::Done(Ok(()))));
-    bench.done(Operation::Verify(up(Method::Hot)));
-    assert!(!bench.host.probe(bench.now).is_empty());
+fn a_skipped_process_and_a_lying_code_change_are_found_by_health_alone() {
+    for way_up in [CodeChange::SkipsProcess, CodeChange::Lies] {
+        let mut bench = Bench::new(Traits { way_up, ..Traits::GOOD });
+        assert!(matches!(bench.install(Method::Hot), Reply::Done(Ok(()))));
+        bench.done(Operation::Verify(up(Method::Hot)));
+        assert!(!bench.host.probe(bench.now).is_empty());
+    }
 }
 
 #[test]

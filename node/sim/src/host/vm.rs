@@ -20,7 +20,7 @@ pub(super) struct Vm {
     /// The version whose environment the applications have.
     pub environment: ReleaseVersion,
     pub handler: Handler,
-    /// A process was skipped and has the state of another version than its code.
+    /// A process was skipped, or migrated nothing, and has the state of another version than its code.
     pub unmigrated: bool,
     /// Until then processes linger in old code.
     pub old_code_until: Duration,
@@ -128,7 +128,7 @@ impl Vm {
         if job.environment_at <= now && job.fate != CodeChange::Missing {
             self.environment = job.to.clone();
         }
-        let loads = matches!(job.fate, CodeChange::Works | CodeChange::SkipsProcess);
+        let loads = matches!(job.fate, CodeChange::Works | CodeChange::SkipsProcess | CodeChange::Lies);
         let mut step = JobStep::GoesOn;
         if loads && job.code_at <= now && self.code.as_ref() != Some(&job.to) {
             self.code = Some(job.to.clone());
@@ -137,7 +137,7 @@ impl Vm {
             self.handler.current.take_if(|current| Some(&*current) == self.handler.permanent.as_ref());
             self.since = now;
             (self.rounds_passed, self.rounds_failed_in_a_row) = (0, 0);
-            self.unmigrated |= job.fate == CodeChange::SkipsProcess;
+            self.unmigrated |= job.fate != CodeChange::Works;
             step = JobStep::Changed;
         }
         if job.ends_at > now {
@@ -146,7 +146,7 @@ impl Vm {
         self.job = None;
         let failed = |reason: &str| Err(reason.to_owned());
         let result = match job.fate {
-            CodeChange::Works | CodeChange::SkipsProcess => Ok(()),
+            CodeChange::Works | CodeChange::SkipsProcess | CodeChange::Lies => Ok(()),
             CodeChange::Missing => failed("{error,no_matching_relup}"),
             CodeChange::FailsEarly => failed("{error,{bad_application,config_change}}"),
             CodeChange::Crashes => failed("{error,{code_change_failed,pid,server,old,crash}}"),

@@ -2,7 +2,7 @@
 //! VMs die, the service manager starts them again. Nobody but the model sees it as it is; daemons see
 //! what `observe` makes of it.
 
-use super::disk::{Disk, Paper};
+use super::disk::{Disk, Paper, Papers};
 use super::release::{Boot, Catalog, CodeChange, Vitality};
 use super::vm::{Handler, Job, JobStep, Vm};
 use super::{Cause, Change, Event, Manager, OperationId, Setup, What};
@@ -65,6 +65,8 @@ pub(super) struct World {
     pub pointer_torn_at: Duration,
     /// Who has the driver's turn.
     pub turn: Option<OperationId>,
+    /// What a file said before it was replaced by this operation, which still syncs it.
+    pub unsynced: Option<(OperationId, Papers)>,
     /// Operations whose file work runs on a thread that outlives their being given up.
     pub on_disk: BTreeSet<OperationId>,
     /// When a waiting operation wants to be looked at.
@@ -92,6 +94,7 @@ impl World {
             down_by_us: false,
             pointer_torn_at: Duration::ZERO,
             turn: None,
+            unsynced: None,
             on_disk: BTreeSet::new(),
             alarms: BTreeSet::new(),
             events: Vec::new(),
@@ -330,9 +333,11 @@ impl World {
             CodeChange::Hangs => code_at + timeout,
             // Skipping takes the time in which the process could have answered.
             CodeChange::SkipsProcess => code_at + timeout / 4,
-            CodeChange::Works | CodeChange::Missing | CodeChange::FailsEarly | CodeChange::Crashes => {
-                code_at + quick
-            }
+            CodeChange::Works
+            | CodeChange::Lies
+            | CodeChange::Missing
+            | CodeChange::FailsEarly
+            | CodeChange::Crashes => code_at + quick,
         };
         let job = Job {
             by,
@@ -355,6 +360,21 @@ impl World {
         if version != self.last_version {
             let from = std::mem::replace(&mut self.last_version, version.clone());
             self.changes.push(Change { at: self.now, what: What::Runs { from, to: version }, cause });
+        }
+    }
+
+    /// The power goes: what was replaced and not synced may be as it was before.
+    pub(super) fn lose_unsynced(&mut self) {
+        let Some((_, before)) = self.unsynced.take() else { return };
+        if self.random.chance(500) {
+            return;
+        }
+        let from = self.disk.pointer.whole().cloned();
+        self.disk.lose(before);
+        let to = self.disk.pointer.whole().cloned();
+        if from != to {
+            let what = What::Permanent { from, to };
+            self.changes.push(Change { at: self.now, what, cause: Cause::Accident });
         }
     }
 

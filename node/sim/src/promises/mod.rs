@@ -5,6 +5,7 @@
 mod acknowledged;
 mod audit;
 mod begins;
+mod founded;
 mod in_flight;
 mod log;
 mod mixed;
@@ -19,8 +20,9 @@ mod terminal;
 mod tests;
 
 pub use audit::Auditor;
+pub use founded::what_a_member_says_is_on_its_disk;
 pub use newest_order::Effect;
-pub use outsiders::{Contact, a_revoked_peer_changes_nothing_and_learns_nothing};
+pub use outsiders::{Contact, a_revoked_peer_changes_nothing_and_learns_nothing, is_out};
 pub use relupd::state::invariants::Violation;
 pub use said::Said;
 

@@ -1,23 +1,27 @@
 //! S10.
 
 use super::{Violation, broken};
+use relupd::identity::PeerIdentity;
 use relupd::ids::NodeId;
+use relupd::state::ClusterState;
 
-/// A message that reached a node.
+/// What came of one node's turning to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contact {
+    /// Who does not belong, where one of them does not.
     pub from: NodeId,
+    /// Who decides about it.
     pub to: NodeId,
-    /// The sender was removed, and that is applied at the receiver, or it never belonged to the cluster.
+    /// By what `to` has applied, `from` was removed or never belonged to the cluster.
     pub refused: bool,
-    /// The receiver took the message in.
+    /// `to` took in what `from` sent.
     pub heard: bool,
-    /// The receiver answered.
+    /// `to` answered, or sent something of its own.
     pub answered: bool,
 }
 
-/// S10. Asked at every delivery. Certificates are not simulated; what is, is that the receiver's own
-/// state decides whom it hears, from the moment at which the removal is applied there.
+/// S10. Asked whenever something arrives and whenever something leaves. Certificates are not simulated; what is, is
+/// who they name, and that the contacted node's own daemon decides by that whom it hears and whom it speaks to.
 #[must_use]
 pub fn a_revoked_peer_changes_nothing_and_learns_nothing(contact: Contact) -> Option<Violation> {
     (contact.refused && (contact.heard || contact.answered)).then(|| {
@@ -25,4 +29,18 @@ pub fn a_revoked_peer_changes_nothing_and_learns_nothing(contact: Contact) -> Op
         let detail = format!("node {to} on node {from}, which is out: heard {heard}, answered {answered}");
         broken("S10", detail)
     })
+}
+
+/// Whether a node that has applied this state must have nothing to do with this peer. It asks the state itself and
+/// not what the daemon makes of it. A joiner that has no state yet cannot know.
+#[must_use]
+pub fn is_out(peer: &PeerIdentity, state: &ClusterState) -> bool {
+    let PeerIdentity::Node { cluster, node, serial } = peer else { return true };
+    if *cluster != state.cluster {
+        return true;
+    }
+    let revoked = &state.authority.revoked;
+    let is_revoked = !revoked.is_empty() && revoked.contains_key(&serial.to_string());
+    let is_gone = state.nodes.get(node).is_none_or(|record| !record.is_present());
+    !state.nodes.is_empty() && (is_revoked || is_gone)
 }

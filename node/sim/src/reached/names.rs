@@ -223,6 +223,8 @@ names! {
         Accident::DiskRecovers => "disk recovers",
         Accident::BookTorn => "RELEASES torn",
         Accident::PointerTorn => "start_erl.data torn",
+        Accident::ScriptTorn => "bin/REL torn",
+        Accident::TrialTorn => "trial file torn",
         Accident::HandlerRestarted => "handler restarted",
         Accident::HandlerLies(_) => "handler lies",
         Accident::HandPatched => "patched by hand",

@@ -1,12 +1,13 @@
 //! What goes from host to host: messages, requests, and their answers.
 
-use super::{Event, NO_ANSWER, World};
+use super::event::Asked;
+use super::{Departure, Event, NO_ANSWER, World};
 use crate::daemon::Effect;
-use crate::daemon::calls::CallId;
-use crate::promises::Contact;
+use crate::promises::{Contact, is_out};
 use bytes::Bytes;
 use protobuf::Message as _;
 use raft::eraftpb::Message;
+use relupd::identity::PeerIdentity;
 use relupd::ids::RaftId;
 use std::cmp::Reverse;
 
@@ -37,51 +38,92 @@ impl World {
         }
     }
 
-    pub(super) fn deliver(&mut self, to: usize, from: usize, message: Message) {
-        let (now, sender) = (self.now, self.nodes[from].id);
-        let node = &mut self.nodes[to];
-        let Some(daemon) = &mut node.daemon else { return };
-        // Whoever was removed has no certificate that would be taken here any more (S10).
-        let refused = daemon.state().nodes.get(&sender).is_some_and(|record| !record.is_present());
-        let contact = Contact { from: sender, to: node.id, refused, heard: !refused, answered: false };
-        self.witness.contact(contact);
-        if refused {
-            return;
+    pub(super) fn deliver(&mut self, to: usize, from: usize, message: Message, left: Departure) {
+        let (kind, index) = (message.get_msg_type() as u64, message.index);
+        let peer = self.nodes[from].identity.clone();
+        if !self.nodes[from].is_unsent(left) && self.arrives(to, &peer, message) {
+            self.trace.mix(kind ^ (to as u64) << 8 ^ (from as u64) << 16 ^ index << 24);
         }
-        self.trace.mix(
-            message.get_msg_type() as u64 ^ (to as u64) << 8 ^ (from as u64) << 16 ^ message.index << 24,
-        );
-        let local = daemon.monotonic(&node.clock, now);
-        daemon.receive(message, local);
-        if !self.more_at_once(to) {
+        // Also where this one does not count: those before it may have waited for it.
+        if self.nodes[to].daemon.is_some() && !self.more_at_once(to) {
             self.settle(to);
         }
     }
 
-    pub(super) fn serve(
-        &mut self,
-        to: usize,
-        from: usize,
-        request: Bytes,
-        call: CallId,
-        number: u32,
-        boot: u64,
-    ) {
-        let (now, sender) = (self.now, self.nodes[from].id);
+    /// A message of a peer whose certificate says who it is; whether it was taken in (S10).
+    pub fn arrives(&mut self, to: usize, peer: &PeerIdentity, message: Message) -> bool {
+        let now = self.now;
         let node = &mut self.nodes[to];
-        let served = node.daemon.as_mut().and_then(|daemon| {
-            let refused = daemon.state().nodes.get(&sender).is_some_and(|record| !record.is_present());
+        let Some(daemon) = &mut node.daemon else { return false };
+        let heard = daemon.hears(peer).is_some_and(|raft| raft.0 == message.from);
+        if heard {
             let local = daemon.monotonic(&node.clock, now);
-            (!refused).then(|| daemon.serve(request, local))
-        });
-        let Some(reply) = served else {
-            self.after(NO_ANSWER, Event::Reply { to: from, call, number, reply: None, boot });
+            daemon.receive(message, local);
+        }
+        self.contacts(to, peer, heard, false);
+        heard
+    }
+
+    /// A request of such a peer, and the answer, where there is one.
+    pub fn asks(&mut self, to: usize, peer: &PeerIdentity, request: Bytes) -> Option<Bytes> {
+        let now = self.now;
+        let node = &mut self.nodes[to];
+        let daemon = node.daemon.as_mut()?;
+        let PeerIdentity::Node { node: sender, .. } = *peer else { return None };
+        let local = daemon.monotonic(&node.clock, now);
+        let reply = daemon.hears(peer).map(|_| daemon.serve(sender, request, local));
+        self.contacts(to, peer, reply.is_some(), reply.is_some());
+        reply
+    }
+
+    /// What a daemon did with a peer, for S10.
+    fn contacts(&mut self, place: usize, peer: &PeerIdentity, heard: bool, answered: bool) {
+        let node = &self.nodes[place];
+        let (Some(daemon), None) = (&node.daemon, &self.setting.shared) else { return };
+        if let PeerIdentity::Node { node: from, .. } = *peer {
+            let refused = is_out(peer, &daemon.state());
+            self.witness.contact(Contact { from, to: node.id, refused, heard, answered });
+        }
+    }
+
+    pub(super) fn serve(&mut self, to: usize, from: usize, request: Bytes, asked: Asked) {
+        let peer = self.nodes[from].identity.clone();
+        let Some(reply) = self.asks(to, &peer, request) else {
+            self.after(NO_ANSWER, Event::Reply { to: from, from: to, asked, reply: None });
             return;
         };
         self.settle(to);
-        let [first, _] = self.network.send(to, from);
-        let (after, reply) = first.map_or((NO_ANSWER, None), |after| (after, Some(reply)));
-        self.after(after, Event::Reply { to: from, call, number, reply, boot });
+        let copies = self.network.send(to, from);
+        if copies == [None, None] {
+            self.after(NO_ANSWER, Event::Reply { to: from, from: to, asked, reply: None });
+        }
+        for latency in copies.into_iter().flatten() {
+            let reply = Some(reply.clone());
+            self.after(latency, Event::Reply { to: from, from: to, asked, reply });
+        }
+    }
+
+    /// An answer has come, or it is clear that none will.
+    pub(super) fn replied(&mut self, to: usize, from: usize, asked: Asked, reply: Option<Bytes>) {
+        let now = self.now;
+        let peer = self.nodes[from].identity.clone();
+        let node = &mut self.nodes[to];
+        let Some(daemon) = node.daemon.as_mut().filter(|daemon| daemon.boot() == asked.boot) else { return };
+        let heard = reply.is_some() && daemon.hears(&peer).is_some();
+        let local = daemon.monotonic(&node.clock, now);
+        daemon.replied(asked.call, asked.number, reply.filter(|_| heard), local);
+        self.contacts(to, &peer, heard, false);
+        self.settle(to);
+    }
+
+    /// Where what is for this member goes, if the daemon there speaks to it at all (S10).
+    fn way(&mut self, place: usize, member: RaftId) -> Option<usize> {
+        let to = self.place_of(member)?;
+        let peer = self.nodes[to].identity.clone();
+        let daemon = self.nodes[place].daemon.as_mut()?;
+        let speaks = daemon.finds(member) && daemon.hears(&peer).is_some();
+        self.contacts(place, &peer, false, speaks);
+        speaks.then_some(to)
     }
 
     /// Whether no daemon can be reached from here, and none reaches this one.
@@ -106,28 +148,32 @@ impl World {
     pub(super) fn emit(&mut self, place: usize, effect: Effect) {
         match effect {
             Effect::Message { message, after } => {
-                let Some(to) = self.place_of(RaftId(message.to)) else { return };
+                let Some(to) = self.way(place, RaftId(message.to)) else { return };
                 if let Some(bytes) = &mut self.raft_bytes {
                     *bytes += u64::from(message.compute_size());
                 }
                 let copies = self.network.send(place, to);
+                let left = Departure { life: self.nodes[place].life(), at: self.now + after };
                 for latency in copies.into_iter().flatten() {
                     let message = Box::new(message.clone());
-                    self.after(after + latency, Event::Message { to, from: place, message });
+                    self.after(after + latency, Event::Message { to, from: place, message, left });
                 }
             }
             Effect::Forward { to, request, call, number } => {
                 let boot = self.nodes[place].daemon.as_ref().map_or(0, |daemon| daemon.boot());
-                let sent = self.place_of(to).and_then(|to| Some((to, self.network.send(place, to)[0]?)));
-                match sent {
-                    Some((to, latency)) => {
-                        self.after(latency, Event::Request { to, from: place, request, call, number, boot });
-                    }
-                    None => {
-                        self.after(NO_ANSWER, Event::Reply { to: place, call, number, reply: None, boot });
-                    }
+                let asked = Asked { call, number, boot };
+                let way = self.way(place, to);
+                let copies = way.map_or([None, None], |to| self.network.send(place, to));
+                if copies == [None, None] {
+                    self.after(NO_ANSWER, Event::Reply { to: place, from: place, asked, reply: None });
+                }
+                for (to, latency) in way.into_iter().flat_map(|to| copies.map(|copy| (to, copy))) {
+                    let Some(latency) = latency else { continue };
+                    let request = request.clone();
+                    self.after(latency, Event::Request { to, from: place, request, asked });
                 }
             }
+            Effect::Broken(violation) => self.witness.say(violation.promise, violation.detail),
             Effect::Operator { client, answer } => self.operator_answered(client, answer),
             Effect::OperatorRead { client, holds } => self.operator_read(place, client, holds),
             Effect::Begins { .. } | Effect::Says(_) | Effect::Answered { .. } | Effect::Read { .. }

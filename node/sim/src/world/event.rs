@@ -14,21 +14,19 @@ pub enum Event {
         to: usize,
         from: usize,
         message: Box<Message>,
+        left: Departure,
     },
     Request {
         to: usize,
         from: usize,
         request: Bytes,
-        call: CallId,
-        number: u32,
-        boot: u64,
+        asked: Asked,
     },
     Reply {
         to: usize,
-        call: CallId,
-        number: u32,
+        from: usize,
+        asked: Asked,
         reply: Option<Bytes>,
-        boot: u64,
     },
     /// A node has done what it was busy with.
     Free(usize),
@@ -40,6 +38,22 @@ pub enum Event {
     Relief(Relief),
     /// Operators look at what they are waiting for.
     Operators,
+}
+
+/// What a request is the asker's, so that it knows the answer again.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub call: CallId,
+    pub number: u32,
+    /// Which life of it asked.
+    pub boot: u64,
+}
+
+/// When something left, and which life of its sender it left.
+#[derive(Clone, Copy, Debug)]
+pub struct Departure {
+    pub life: u64,
+    pub at: Duration,
 }
 
 /// The end of a fault.

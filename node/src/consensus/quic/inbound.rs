@@ -4,11 +4,10 @@ use super::{AddressBook, MESSAGE_LIMIT};
 use crate::consensus::error::ReceiveError;
 use crate::consensus::handle::Handle;
 use crate::consensus::machine::StateMachine;
-use crate::consensus::request::{Payload, Reply, Request};
+use crate::consensus::request::{Reply, refusal};
 use crate::ids::{NodeId, RaftId};
 use crate::transport::{Connection, Exchange, Handler, RecvStream, StreamError};
 use async_trait::async_trait;
-use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -98,7 +97,7 @@ fn goes_on(from: RaftId, error: &ReceiveError) -> bool {
 async fn answer<S: StateMachine>(handle: Handle<S>, peer: NodeId, mut exchange: Exchange) {
     let answered = async {
         let request = exchange.read(MESSAGE_LIMIT).await?;
-        let reply = match refused::<S>(peer, &request) {
+        let reply = match refusal::<S>(peer, &request) {
             Some(reason) => Reply::Refused(reason).encode(),
             None => handle.serve_forward(request).await,
         };
@@ -107,15 +106,4 @@ async fn answer<S: StateMachine>(handle: Handle<S>, peer: NodeId, mut exchange: 
     if let Err(error) = answered.await {
         tracing::debug!(%peer, %error, "a forwarded request was not answered");
     }
-}
-
-/// Why the state machine does not admit what this peer wants proposed. Anything else is `serve_forward`'s.
-fn refused<S: StateMachine>(peer: NodeId, request: &Bytes) -> Option<String> {
-    let Ok(Request::Propose { payload: Payload::Command(entry), .. }) = Request::decode(request.clone())
-    else {
-        return None;
-    };
-    let error = S::admit(peer, &entry).err()?;
-    tracing::warn!(%peer, %error, "a forwarded entry is refused");
-    Some(error.to_string())
 }

@@ -110,6 +110,15 @@ impl Agent {
         }
     }
 
+    /// What it is bringing to its ledger just now.
+    pub fn is_writing(&self) -> Option<&LedgerEntry> {
+        match &self.doing {
+            Doing::Note { entry, .. } => Some(entry),
+            Doing::Store { .. } => Some(self.core.ledger()),
+            Doing::Rest { .. } | Doing::Fence { .. } | Doing::Effect { .. } | Doing::Attempt { .. } => None,
+        }
+    }
+
     /// For logs: what it is about.
     pub fn doing(&self) -> String {
         match &self.doing {

@@ -108,6 +108,7 @@ impl Driver {
     async fn pause(&self, low_ms: u64, high_ms: u64) {
         let pause = self.with(|world| world.delay(low_ms, high_ms));
         until(&self.world, pause, |_| None::<()>).await;
+        self.with(|world| world.unsynced.take_if(|(id, _)| *id == self.id));
     }
 
     async fn turn(&self) -> Turn {
@@ -124,7 +125,7 @@ impl Driver {
         OnDisk(self.clone())
     }
 
-    /// Writes below the release root, unless the host refuses that.
+    /// Writes below the release root, unless the host refuses that. It is synced by the time of the next step.
     fn write(
         &self,
         what: &'static str,
@@ -136,6 +137,7 @@ impl Driver {
                 Err(DriverError::Io { what, path: PathBuf::from(path), source: io::Error::from(kind) })
             }
             None => {
+                world.unsynced = Some((self.id, world.disk.papers()));
                 work(world);
                 Ok(())
             }
