@@ -107,8 +107,8 @@ impl Fault {
             // The others of its kind are tried everywhere; these show that they tell the truth.
             Self::FullFileSystem | Self::ReadOnlyRoot => ["create", "move", "remove"].contains(&operation),
             Self::LostReply => operation == "lose",
-            // It takes as long as the timeouts do: only where a VM is waited for.
-            Self::Hang => operation == "ask",
+            // It takes as long as the timeouts do: only where a VM is waited for, that it answers, dials in or ends.
+            Self::Hang => ["ask", "spawned", "terminate"].contains(&operation),
         }
     }
 }

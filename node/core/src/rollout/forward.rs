@@ -162,16 +162,13 @@ fn out_of_time(view: &View<'_>) -> Option<HaltReason> {
     Some(HaltReason::NoProgress { node, after: view.stalled_for(node) })
 }
 
-/// How long a node may stay in a step. Baking lasts as long as the policy wants it to, after the grace
-/// that a start is given.
+/// How long a node may stay in a step.
 fn deadline_of(view: &View<'_>, step: &Step) -> Option<Duration> {
-    let (policy, health) = (&view.rollout.spec.upgrade, &view.rollout.spec.health);
+    let spec = &view.rollout.spec;
     match step {
-        Step::Upgrading { stage: Stage::Baking, .. } => {
-            Some(policy.progress_deadline + policy.bake + health.start_grace)
-        }
+        Step::Upgrading { stage: Stage::Baking, .. } => Some(spec.verdict_deadline()),
         Step::Upgrading { stage: Stage::Assigned | Stage::Installing, .. } | Step::Draining { .. } => {
-            Some(policy.progress_deadline)
+            Some(spec.upgrade.progress_deadline)
         }
         Step::Planned
         | Step::Preparing { .. }

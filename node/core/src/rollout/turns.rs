@@ -62,10 +62,10 @@ fn spent(view: &View<'_>, node: NodeId) -> Option<Spent> {
 
 /// How long a node may take in its turn.
 fn patience(view: &View<'_>, node: NodeId) -> Duration {
-    let (policy, health) = (&view.rollout.spec.upgrade, &view.rollout.spec.health);
+    let spec = &view.rollout.spec;
     match view.rollout.nodes.get(&node).map(|progress| &progress.step) {
-        Some(Step::Reverting { .. }) => policy.revert_deadline,
-        Some(_) | None => policy.progress_deadline + policy.bake + health.start_grace,
+        Some(Step::Reverting { .. }) => spec.upgrade.revert_deadline,
+        Some(_) | None => spec.verdict_deadline(),
     }
 }
 

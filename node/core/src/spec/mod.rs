@@ -46,6 +46,15 @@ pub struct AppSpec {
     pub upgrade: UpgradePolicy,
 }
 
+impl AppSpec {
+    /// How long a node may take from when it begins to bake until its verdict: the grace of a start, the bake itself,
+    /// and time to get on.
+    #[must_use]
+    pub fn verdict_deadline(&self) -> Duration {
+        self.upgrade.progress_deadline + self.upgrade.bake + self.health.start_grace
+    }
+}
+
 /// Which driver changes the app's releases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DriverKind {

@@ -31,6 +31,15 @@ fn one_problem(extra: &str, key: &str, words: &[&str]) {
 }
 
 #[test]
+fn a_node_that_bakes_has_the_time_of_everything_that_it_waits_for() {
+    let mut spec = parse(SMALLEST).expect("the smallest spec");
+    spec.upgrade.progress_deadline = Duration::from_secs(1);
+    spec.upgrade.bake = Duration::from_secs(2);
+    spec.health.start_grace = Duration::from_secs(4);
+    assert_eq!(spec.verdict_deadline(), Duration::from_secs(7));
+}
+
+#[test]
 fn two_lines_are_enough() {
     let spec = parse(SMALLEST).expect("the smallest spec");
     assert_eq!(spec.release.as_str(), "shop");
