@@ -40,7 +40,7 @@ build() {
 # One line: PROMISE SEED, or nothing where all seeds have passed.
 first_broken() {
     timeout "$patience" "$work/relupd-sim" --until-violation --max-seeds "$seeds" --from "${1:-1}" >"$work/output" 2>&1 || true
-    awk '/^S[0-9]+:|^[a-z]+:/ { promise = $1; sub(":", "", promise) } /replay: relupd-sim --seed/ { print promise, $NF; exit }' "$work/output"
+    awk '/^S[0-9]+:|^[a-z]+:/ { promise = $1; sub(":", "", promise) } /replay: .* --seed/ { print promise, $NF; exit }' "$work/output"
 }
 
 names=("$@")
@@ -58,9 +58,11 @@ if [ -z "${ONLY_BUGS:-}" ]; then
     fi
 fi
 
-# The line of one bug, in the place of the one it had.
+# The line of one bug, in the place of the one it had. A line whose patch is gone goes with it.
 record() {
-    { grep --invert-match --perl-regexp "^\Q$1\E\t" "$work/results.tsv" 2>/dev/null || true; printf '%s\t%s\t%s\n' "$@"; } >"$work/results.new"
+    { while IFS=$'\t' read -r known promise seed; do
+        [ "$known" != "$1" ] && [ -e "$bugs/$known.patch" ] && printf '%s\t%s\t%s\n' "$known" "$promise" "$seed"
+    done < <(cat "$work/results.tsv" 2>/dev/null); printf '%s\t%s\t%s\n' "$@"; } >"$work/results.new"
     mv "$work/results.new" "$work/results.tsv"
     printf '%s\t%s\t%s\n' "$@"
 }

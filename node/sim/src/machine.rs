@@ -7,7 +7,7 @@ use relupd::clock::monotonic;
 use relupd::consensus::{MachineError, StateMachine};
 use relupd::daemon::replicated::Replicated;
 use relupd::format::Format;
-use relupd::ids::NodeId;
+use relupd::ids::{Digest, NodeId};
 use relupd::state::command::Entry;
 use relupd::state::{ClusterState, Outcome};
 use std::collections::BTreeMap;
@@ -30,8 +30,16 @@ pub struct Applied {
 #[derive(Clone, Debug)]
 pub enum Record {
     Applied(Applied),
-    /// The state jumped to that of a snapshot.
-    Restored,
+    /// A snapshot was taken; `index` is the newest entry in it, where that is known.
+    Snapshot {
+        index: Option<u64>,
+        state: Digest,
+    },
+    /// The state jumped to that of a snapshot: what was written down, and what came of reading it.
+    Restored {
+        written: Digest,
+        state: Digest,
+    },
 }
 
 /// One line of states for a thousand replicas: whoever is first at an index applies the entry, and the
@@ -49,6 +57,13 @@ struct Line {
     snapshots: BTreeMap<u64, Bytes>,
     /// Wall time of every application.
     times: Vec<Duration>,
+}
+
+/// What came of an entry; with the entry where nobody has been there before.
+struct Step {
+    entry: Option<Entry>,
+    state: Arc<ClusterState>,
+    outcome: Outcome,
 }
 
 /// A replica that is further behind than this applies for itself.
@@ -105,24 +120,25 @@ impl Shared {
         bytes: &[u8],
         before: &Arc<ClusterState>,
         reads: Format,
-    ) -> Result<(Arc<ClusterState>, Outcome), MachineError> {
+    ) -> Result<Step, MachineError> {
         self.with(|line| {
-            if let Some(known) = line.states.get(&index) {
-                return Ok(known.clone());
+            if let Some((state, outcome)) = line.states.get(&index).cloned() {
+                return Ok(Step { entry: None, state, outcome });
             }
             let began = monotonic();
             let entry = Entry::decode(bytes, reads)?;
             let mut state = Arc::clone(before);
             let outcome = Arc::make_mut(&mut state).apply(&entry);
             line.times.push(monotonic().since(began));
-            if index > line.newest.0 {
+            let is_news = index > line.newest.0;
+            if is_news {
                 line.newest = (index, Arc::clone(&state));
                 line.states.insert(index, (Arc::clone(&state), outcome.clone()));
             }
             if line.states.len() > KEPT {
                 line.states.pop_first();
             }
-            Ok((state, outcome))
+            Ok(Step { entry: is_news.then_some(entry), state, outcome })
         })
     }
 }
@@ -131,6 +147,8 @@ pub struct Recorded {
     inner: Inner,
     /// Of the daemon that this is.
     reads: Format,
+    /// The newest entry since the beginning, or since a snapshot was taken over.
+    newest: Option<u64>,
     records: Sender<Record>,
 }
 
@@ -150,7 +168,14 @@ impl Recorded {
             Some(line) => Inner::Shared { line, applied: 0, state: Arc::new(awaited) },
             None => Inner::Own(Replicated::reading(awaited, reads)),
         };
-        Self { inner, reads, records }
+        Self { inner, reads, newest: None, records }
+    }
+}
+
+impl Recorded {
+    fn tell(&self, record: Record) {
+        // A daemon that is being started may be given up before anybody listens.
+        let _ = self.records.send(record);
     }
 }
 
@@ -165,8 +190,16 @@ impl StateMachine for Recorded {
     fn apply(&mut self, index: u64, bytes: &[u8]) -> Result<Outcome, MachineError> {
         let inner = match &mut self.inner {
             Inner::Shared { line, applied, state } => {
-                let (after, outcome) = line.apply(index, bytes, state, self.reads)?;
-                (*applied, *state) = (index, after);
+                let Step { entry, state: after, outcome } = line.apply(index, bytes, state, self.reads)?;
+                (*applied, *state) = (index, Arc::clone(&after));
+                if let Some(entry) = entry {
+                    self.tell(Record::Applied(Applied {
+                        index,
+                        entry: Arc::new(entry),
+                        outcome: outcome.clone(),
+                        state: Some(after),
+                    }));
+                }
                 return Ok(outcome);
             }
             Inner::Own(inner) => inner,
@@ -174,22 +207,30 @@ impl StateMachine for Recorded {
         let outcome = inner.apply(index, bytes)?;
         let entry = Arc::new(Entry::decode(bytes, self.reads)?);
         let state = index.is_multiple_of(DIGEST_EVERY).then(|| inner.view());
-        let applied = Applied { index, entry, outcome: outcome.clone(), state };
-        // Nobody listens where only figures are wanted.
-        let _ = self.records.send(Record::Applied(applied));
+        self.newest = Some(index);
+        self.tell(Record::Applied(Applied { index, entry, outcome: outcome.clone(), state }));
         Ok(outcome)
     }
 
     fn snapshot(&self) -> Bytes {
         match &self.inner {
-            Inner::Own(inner) => inner.snapshot(),
+            Inner::Own(inner) => {
+                let bytes = inner.snapshot();
+                self.tell(Record::Snapshot { index: self.newest, state: Digest::of(&bytes) });
+                bytes
+            }
             Inner::Shared { line, applied, state } => line.snapshot(*applied, state),
         }
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), MachineError> {
         match &mut self.inner {
-            Inner::Own(inner) => inner.restore(snapshot)?,
+            Inner::Own(inner) => {
+                inner.restore(snapshot)?;
+                let (written, state) = (Digest::of(snapshot), inner.view().digest());
+                self.newest = None;
+                self.tell(Record::Restored { written, state });
+            }
             Inner::Shared { line, applied, state } => {
                 *applied = 0;
                 *state = match line.restore(snapshot) {
@@ -198,7 +239,6 @@ impl StateMachine for Recorded {
                 };
             }
         }
-        let _ = self.records.send(Record::Restored);
         Ok(())
     }
 

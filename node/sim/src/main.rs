@@ -9,9 +9,37 @@ use relupd_sim::report::{Figure, Report};
 use relupd_sim::run::{Case, Summary, run, run_seeds};
 use relupd_sim::shrink::shrink;
 use relupd_sim::thousand;
+use std::fmt::{self, Display, Formatter};
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
+
+/// What is left of a schedule.
+#[derive(Clone, Debug)]
+struct Keep(Vec<usize>);
+
+impl FromStr for Keep {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "nothing" => Ok(Self(Vec::new())),
+            list => list.split(',').map(str::parse).collect::<Result<_, _>>().map(Self),
+        }
+    }
+}
+
+impl Display for Keep {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing");
+        }
+        let deeds: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&deeds.join(","))
+    }
+}
 
 /// A simulation is made of small values that come and go; a fifth of its time went to the system's allocator.
 #[global_allocator]
@@ -27,8 +55,8 @@ struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
     /// Of that seed's schedule, do only these deeds.
-    #[arg(long, value_delimiter = ',', requires = "seed")]
-    keep: Option<Vec<usize>>,
+    #[arg(long, value_name = "DEED,DEED,...|nothing", requires = "seed")]
+    keep: Option<Keep>,
     /// Shorten that seed's schedule first.
     #[arg(long, requires = "seed")]
     shrink: bool,
@@ -53,6 +81,9 @@ struct Arguments {
     /// What became of the deliberate bugs, for the report.
     #[arg(long, default_value = "target/sim/bugs/results.tsv")]
     bugs: PathBuf,
+    /// Where their patches are.
+    #[arg(long, default_value = "node/sim/bugs")]
+    patches: PathBuf,
     /// Print the table of what was reached.
     #[arg(long)]
     table: bool,
@@ -77,13 +108,12 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn one(seed: u64, arguments: &Arguments) -> ExitCode {
-    let keep = if arguments.shrink { Some(shrink(seed)) } else { arguments.keep.clone() };
-    let ended = run(&Case { seed, keep: keep.clone(), read_log: true });
+    let keep = if arguments.shrink { Some(Keep(shrink(seed))) } else { arguments.keep.clone() };
+    let ended = run(&Case { seed, keep: keep.as_ref().map(|keep| keep.0.clone()), read_log: true });
     print!("{}", ended.log);
     println!("digest {:016x}, {} events, {:?}", ended.digest, ended.events, ended.virtual_time);
     if let (true, Some(keep)) = (arguments.shrink, keep) {
-        let keep: Vec<_> = keep.iter().map(ToString::to_string).collect();
-        println!("shortened: relupd-sim --seed {seed} --keep {}", keep.join(","));
+        println!("shortened: {} --seed {seed} --keep {keep}", program());
     }
     match ended.broken {
         None => ExitCode::SUCCESS,
@@ -100,11 +130,14 @@ fn many(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let summary = run_seeds(seeds, arguments.threads, false);
     let took = monotonic().since(began);
     print_broken(&summary);
+    if let Some(seed) = summary.broken.keys().next() {
+        println!("shortened: {} --seed {seed} --keep {}", program(), Keep(shrink(*seed)));
+    }
     if arguments.table {
         println!("{}", summary.coverage.table());
     }
     let mut figures = figures(&summary, took);
-    figures.extend(bugs::figures(&arguments.bugs));
+    figures.extend(bugs::figures(&arguments.patches, &arguments.bugs));
     if arguments.nodes > 0 {
         figures.extend(thousand::figures(arguments.nodes));
     }
@@ -122,7 +155,9 @@ fn many(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.report {
         write(path, &report)?;
     }
-    let complete = report.never_reached.is_empty() && report.unknown_changes.is_empty();
+    let complete = report.never_reached.is_empty()
+        && report.unknown_changes.is_empty()
+        && report.figures.iter().all(|figure| figure.ok);
     let sound = summary.broken.is_empty() && (complete || summary.seeds < REACHES_EVERYTHING);
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
@@ -139,8 +174,13 @@ fn figures(summary: &Summary, took: Duration) -> Vec<Figure> {
 
 fn print_broken(summary: &Summary) {
     for (seed, broken) in &summary.broken {
-        println!("{}: {}\n  replay: relupd-sim --seed {seed}", broken.promise, broken.detail);
+        println!("{}: {}\n  replay: {} --seed {seed}", broken.promise, broken.detail, program());
     }
+}
+
+/// As it was called, so that what is printed can be called as well.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "relupd-sim".to_owned())
 }
 
 fn write(path: &Path, report: &Report) -> anyhow::Result<()> {

@@ -110,6 +110,7 @@ fn live(world: &mut World) {
 
 fn is_settled(world: &World) -> bool {
     world.newest_state().rollouts.values().all(|rollout| rollout.phase.is_terminal())
+        && world.witness.order_left(&world.nodes).is_none()
 }
 
 /// What many runs came to.

@@ -4,6 +4,17 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+/// FNV-1a of a text that is never made whole.
+struct Fnv(u64);
+
+impl std::fmt::Write for Fnv {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 =
+            text.bytes().fold(self.0, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        Ok(())
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Trace {
     digest: u64,
@@ -19,6 +30,14 @@ impl Trace {
     /// Makes this part of the digest.
     pub fn mix(&mut self, value: u64) {
         self.digest = (self.digest ^ value).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+    }
+
+    /// The same for what has no number.
+    pub fn mix_text(&mut self, value: &impl std::fmt::Debug) {
+        let mut sum = Fnv(0xcbf2_9ce4_8422_2325);
+        // Writing to a number cannot fail.
+        let _ = write!(sum, "{value:?}");
+        self.mix(sum.0);
     }
 
     pub fn digest(&self) -> u64 {

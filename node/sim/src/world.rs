@@ -6,7 +6,7 @@ use crate::daemon::Setting;
 use crate::figures::Stopwatch;
 use crate::genesis::{self, Shape, VERSIONS, node_id};
 use crate::host::{Host, Manager, Setup};
-use crate::machine::{Record, Shared};
+use crate::machine::{Applied, Record, Shared};
 use crate::network::Network;
 use crate::node::{Node, Surroundings};
 use crate::operator::Operators;
@@ -120,7 +120,7 @@ impl World {
             setting,
             network: Network::new(Random::new(seed, "network")),
             operators: Operators::new(Random::new(seed, "operators")),
-            witness: Witness::new(Arc::new(state), nodes.len()),
+            witness: Witness::new(Arc::new(state), &nodes, shape.shares_states),
             coverage: Coverage::default(),
             stopwatch: Stopwatch::default(),
             trace,
@@ -183,10 +183,9 @@ impl World {
         let Some(Reverse(Due { at, event, .. })) = self.queue.pop() else { return false };
         self.now = self.now.max(at);
         self.events += 1;
+        self.trace.mix(u64::try_from(self.now.as_nanos()).unwrap_or(u64::MAX));
         self.handle(event);
-        if self.setting.shared.is_none() {
-            self.witness.look(self.now, &self.nodes);
-        }
+        self.witness.look(self.now, &self.nodes);
         true
     }
 
@@ -280,23 +279,22 @@ impl World {
     }
 
     fn witnessed(&mut self, place: usize, records: Vec<Record>) {
-        if self.setting.shared.is_some() {
-            return;
-        }
         let mut is_news = false;
         for record in records {
+            let first = self.witness.record(self.now, place, &record, &self.nodes, &mut self.coverage);
             match &record {
-                Record::Applied(applied) => {
-                    self.trace.mix(applied.index);
-                    let (nodes, coverage) = (&self.nodes, &mut self.coverage);
-                    if self.witness.record(self.now, place, &record, nodes, coverage) {
+                Record::Applied(Applied { index, entry, outcome, .. }) => {
+                    self.trace.mix(*index);
+                    if first {
                         is_news = true;
-                        let (index, entry) = (applied.index, &applied.entry);
-                        let outcome = &applied.outcome;
+                        self.trace.mix_text(outcome);
                         self.trace.line(self.now, || format!("#{index}  {:?} -> {outcome:?}", entry.command));
                     }
                 }
-                Record::Restored => self.trace.log(self.now, place, || "took over a snapshot".to_owned()),
+                Record::Snapshot { .. } => {}
+                Record::Restored { .. } => {
+                    self.trace.log(self.now, place, || "takes a snapshot over".to_owned());
+                }
             }
         }
         if is_news {
@@ -311,9 +309,11 @@ impl World {
             let Some(host) = self.nodes[place].hosts.get_mut(&app) else { continue };
             for change in host.take_changes() {
                 self.trace.log(self.now, place, || format!("{app}: {:?} by {:?}", change.what, change.cause));
-                if self.setting.shared.is_none() {
-                    self.witness.changed(self.nodes[place].id, &app, &change);
-                }
+                self.trace.mix_text(&change);
+                self.witness.changed(self.nodes[place].id, &app, &change);
+            }
+            if self.nodes[place].hosts.get_mut(&app).is_some_and(Host::take_fall) {
+                self.witness.stir();
             }
         }
     }

@@ -203,6 +203,11 @@ impl Daemon {
         self.core.status()
     }
 
+    /// For how long no leader has proved its quorum to it.
+    pub fn contact_age(&self, clock: &Clock, now: Duration) -> Duration {
+        self.contact.age(self.monotonic(clock, now))
+    }
+
     pub fn boot(&self) -> u64 {
         self.boot
     }

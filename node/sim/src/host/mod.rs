@@ -189,6 +189,11 @@ impl Host {
         self.world.borrow().link.known.clone()
     }
 
+    /// Whether it was taken down by relupd since the last call.
+    pub fn take_fall(&mut self) -> bool {
+        std::mem::take(&mut self.world.borrow_mut().fell)
+    }
+
     /// How things are. For promises, never for daemons.
     pub fn truth(&self) -> Truth {
         Truth::of(&self.world.borrow())

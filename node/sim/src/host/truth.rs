@@ -94,4 +94,12 @@ impl Truth {
         };
         vm || !self.pointers_agree
     }
+
+    /// Whether a process was skipped by a relup, and works on with the state of another version.
+    pub fn is_unmigrated(&self) -> bool {
+        match &self.process {
+            ProcessTruth::Up(vm) => vm.unmigrated && !vm.changing,
+            ProcessTruth::None | ProcessTruth::Booting(_) => false,
+        }
+    }
 }

@@ -61,6 +61,8 @@ pub(super) struct World {
     pub lives: u64,
     /// It does not run, and that is relupd's doing.
     pub down_by_us: bool,
+    /// It was taken down since somebody last asked.
+    pub fell: bool,
     /// When somebody tore the pointer last.
     pub pointer_torn_at: Duration,
     /// Who has the driver's turn.
@@ -92,6 +94,7 @@ impl World {
             restarts_at: None,
             lives: 0,
             down_by_us: false,
+            fell: false,
             pointer_torn_at: Duration::ZERO,
             turn: None,
             unsynced: None,
@@ -224,7 +227,7 @@ impl World {
         let Some(vm) = self.vm() else { return };
         let version = vm.restarts_into.clone();
         self.hang_up(Liveness::Down);
-        self.down_by_us = true;
+        self.taken_down();
         self.boot_version(version, Cause::RestartedItself(by), 1500, 2200);
     }
 
@@ -303,7 +306,9 @@ impl World {
         self.wanted = false;
         self.restarts_at = None;
         // What had died by itself is not down by us, whatever is to be done with it.
-        self.down_by_us |= ours && !matches!(self.process, Process::None);
+        if ours && !matches!(self.process, Process::None) {
+            self.taken_down();
+        }
         let at = Some(self.now + self.delay(100, 2500));
         match &mut self.process {
             Process::None => {}
@@ -354,6 +359,11 @@ impl World {
             vm.job = Some(job);
             vm.old_code_until = ends_at + lingers;
         }
+    }
+
+    const fn taken_down(&mut self) {
+        self.fell |= !self.down_by_us;
+        self.down_by_us = true;
     }
 
     fn runs(&mut self, version: Option<ReleaseVersion>, cause: Cause) {

@@ -27,8 +27,8 @@ impl Acknowledged {
         }
     }
 
-    /// S12, asked at the end and after every crash of a majority: whoever is as far as anybody was has
-    /// applied everything that was acknowledged.
+    /// S12, asked at the end, after whatever crashes there were: whoever is as far as anybody is has applied
+    /// everything that was acknowledged.
     pub(super) fn nothing_acknowledged_is_lost(
         &self,
         node: NodeId,

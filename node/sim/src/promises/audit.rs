@@ -4,12 +4,13 @@ use super::acknowledged::{
     Acknowledged, a_command_takes_effect_once, a_read_sees_everything_committed_before_it,
 };
 use super::begins::{a_rollout_begins_on_what_its_plan_rests_on, no_rollout_begins_to_a_quarantined_release};
+use super::changed::{changed_instances, changed_nodes, changed_rollouts};
 use super::in_flight::{
     Spent, Unordered, a_rollout_takes_along_no_more_that_are_down_than_its_policy_allows,
     no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing,
 };
 use super::log::Log;
-use super::mixed::a_mix_of_two_versions_is_known_and_repaired;
+use super::mixed::{Mixes, a_mix_of_two_versions_is_known_and_repaired};
 use super::newest_order::{
     Begun, Effect, Orders, Purpose, a_repair_writes_what_was_decided,
     a_version_changes_only_by_the_newest_order_after_a_linearizable_read,
@@ -18,12 +19,15 @@ use super::newest_order::{
 };
 use super::one_way::{a_way_back_is_never_turned_round, nothing_forward_is_ordered_after_a_halt};
 use super::permanent::{Judged, nothing_is_permanent_before_its_verdict_and_the_decision};
+use super::reports::a_report_counts_for_the_newest_order_only;
 use super::said::{Said, what_a_node_says_of_itself_is_so};
 use super::settled::terminal_means_settled_on_the_hosts;
-use super::terminal::every_rollout_has_ended;
+use super::terminal::{
+    Survivor, every_rollout_has_ended, every_survivor_runs_and_has_caught_up, no_survivor_still_has_to_go,
+};
 use super::{Hosts, Violation, broken};
 use crate::host::{Cause, Change, OperationId, What};
-use relupd::ids::{AppName, CommandId, NodeId, ReleaseVersion};
+use relupd::ids::{AppName, CommandId, Digest, NodeId, ReleaseVersion};
 use relupd::state::command::Entry;
 use relupd::state::{ClusterState, Outcome};
 use std::collections::BTreeMap;
@@ -40,6 +44,7 @@ pub struct Auditor {
     begun: Begun,
     unordered: Unordered,
     spent: Spent,
+    mixes: Mixes,
     purposes: BTreeMap<(NodeId, AppName, OperationId), Purpose>,
     /// The state as far as anybody has applied it.
     newest: Option<Arc<ClusterState>>,
@@ -59,6 +64,7 @@ impl Auditor {
             begun: Begun::default(),
             unordered: Unordered::default(),
             spent: Spent::default(),
+            mixes: Mixes::default(),
             purposes: BTreeMap::new(),
             newest: None,
             digest_every: digest_every.max(1),
@@ -108,11 +114,15 @@ impl Auditor {
             return;
         }
         let before = self.newest.replace(Arc::clone(state));
+        self.note(at, before.as_deref(), state);
         if let (true, Some(before), Some(command)) = (again, &before, command) {
             self.found.extend(a_command_takes_effect_once(command, before, state));
         }
-        self.note(at, state);
         self.found.extend(state.violations());
+        // Sent twice, it is answered as the first time.
+        if let (false, Some(before), Some((entry, outcome))) = (again, &before, entry) {
+            self.found.extend(a_report_counts_for_the_newest_order_only(entry, outcome, before));
+        }
         if let Some(before) = before {
             self.spent.note(&before, state, hosts);
             self.found.extend(nothing_forward_is_ordered_after_a_halt(&before, state));
@@ -126,22 +136,42 @@ impl Auditor {
         }
     }
 
-    fn note(&mut self, at: Duration, state: &ClusterState) {
+    fn note(&mut self, at: Duration, before: Option<&ClusterState>, state: &ClusterState) {
         for (name, app) in &state.apps {
-            for (node, instance) in &app.instances {
+            for (node, instance) in changed_instances(before, app) {
                 let newest = instance.assignment.as_ref().map(|order| order.generation);
                 self.orders.note(at, name, *node, newest);
             }
         }
-        for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.is_terminal()) {
-            self.judged.note(rollout);
+        for rollout in changed_rollouts(before, state).filter(|rollout| !rollout.phase.is_terminal()) {
+            self.judged.note(rollout.id, changed_nodes(before, rollout));
         }
     }
 
-    /// Compares the whole state that a node holds at an index: after it took over a snapshot, at the end.
-    pub fn compare(&mut self, node: NodeId, index: u64, state: &ClusterState) {
+    /// Compares the whole state that a node holds at an index: at some of them, and at the end.
+    fn compare(&mut self, node: NodeId, index: u64, state: &ClusterState) {
         let same = self.log.every_node_holds_the_same_state_at_an_index(node, index, state.digest());
         self.found.extend(same);
+    }
+
+    /// A node took a snapshot of this state. `index` is the newest entry in it, where that is known.
+    pub fn took_a_snapshot(&mut self, node: NodeId, index: Option<u64>, state: Digest) {
+        self.log.took_a_snapshot(state);
+        let same =
+            index.and_then(|index| self.log.every_node_holds_the_same_state_at_an_index(node, index, state));
+        self.found.extend(same);
+    }
+
+    /// A node took a snapshot over.
+    pub fn took_over(&mut self, node: NodeId, written: Digest, state: Digest) {
+        self.found.extend(self.log.what_is_taken_over_is_what_was_written_down(node, written, state));
+    }
+
+    /// Every few seconds.
+    pub fn looked(&mut self, now: Duration, hosts: &dyn Hosts) {
+        if let Some(state) = &self.newest {
+            self.found.extend(self.mixes.a_mix_that_lasts_is_known_and_named(now, state, hosts));
+        }
     }
 
     /// A proposer was told an outcome.
@@ -201,14 +231,24 @@ impl Auditor {
         }
     }
 
-    /// At the end of the liveness phase; `nodes` are those that live, with what each has applied.
-    pub fn at_the_end(&mut self, nodes: &[(NodeId, u64, Arc<ClusterState>)], hosts: &dyn Hosts) {
+    /// At the end of the liveness phase; `nodes` are those on which a daemon runs, with what each has applied,
+    /// `survivors` those that belong to the cluster and are not gone for good, and `due` what these have had the
+    /// time to apply.
+    pub fn at_the_end(
+        &mut self,
+        nodes: &[(NodeId, u64, Arc<ClusterState>)],
+        survivors: &[Survivor],
+        due: u64,
+        hosts: &dyn Hosts,
+    ) {
         for (node, applied, state) in nodes {
             self.compare(*node, *applied, state);
         }
+        self.found.extend(every_survivor_runs_and_has_caught_up(survivors, due));
         if let Some((node, applied, state)) = nodes.iter().max_by_key(|(_, applied, _)| *applied) {
             self.found.extend(self.acknowledged.nothing_acknowledged_is_lost(*node, *applied, &self.log));
             self.found.extend(every_rollout_has_ended(state));
+            self.found.extend(no_survivor_still_has_to_go(state, survivors));
             self.found.extend(a_mix_of_two_versions_is_known_and_repaired(state, hosts));
         }
     }

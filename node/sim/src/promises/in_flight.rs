@@ -1,5 +1,6 @@
 //! S2.
 
+use super::changed::changed_rollouts;
 use super::{Hosts, Violation, broken};
 use relupd::agent::decide::{Action, Authority};
 use relupd::ids::{AppName, Generation, NodeId, RolloutId};
@@ -38,7 +39,7 @@ pub(super) struct Spent(BTreeSet<(RolloutId, NodeId)>);
 
 impl Spent {
     pub(super) fn note(&mut self, before: &ClusterState, after: &ClusterState, hosts: &dyn Hosts) {
-        for rollout in after.rollouts.values() {
+        for rollout in changed_rollouts(Some(before), after) {
             let Some(was) = before.rollouts.get(&rollout.id).filter(|was| was.revision != rollout.revision)
             else {
                 continue;

@@ -6,20 +6,24 @@
 use super::{Violation, broken};
 use relupd::ids::{CommandId, Digest, NodeId};
 use relupd::state::Outcome;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Line {
     command: Option<CommandId>,
     outcome: Option<Outcome>,
     first: NodeId,
-    state: Option<Digest>,
 }
 
 /// What was applied at each index, by whoever was first there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
     lines: BTreeMap<u64, Line>,
+    /// The whole state at some indices, with whoever had it first. Not every index is a line: what raft puts
+    /// into the log for itself changes no state.
+    states: BTreeMap<u64, (NodeId, Digest)>,
+    /// The states that snapshots were taken of.
+    snapshots: BTreeSet<Digest>,
     first_index: BTreeMap<CommandId, u64>,
     newest: u64,
 }
@@ -57,7 +61,7 @@ impl Log {
             if let Some(command) = command {
                 self.first_index.entry(command).or_insert(index);
             }
-            let line = Line { command, outcome: outcome.cloned(), first: node, state: None };
+            let line = Line { command, outcome: outcome.cloned(), first: node };
             self.lines.insert(index, line);
             self.newest = self.newest.max(index);
             return None;
@@ -74,24 +78,36 @@ impl Log {
         })
     }
 
-    /// S8. Asked at chosen indices, when a snapshot was taken over, and at the end.
+    /// S8. Asked at chosen indices, when a snapshot is taken, and at the end.
     pub(super) fn every_node_holds_the_same_state_at_an_index(
         &mut self,
         node: NodeId,
         index: u64,
         state: Digest,
     ) -> Option<Violation> {
-        let line = self.lines.get_mut(&index)?;
-        match line.state {
-            None => {
-                (line.state, line.first) = (Some(state), node);
-                None
-            }
-            Some(known) if known == state => None,
-            Some(_) => {
-                let first = line.first;
-                Some(broken("S8", format!("index {index}: the states of nodes {first} and {node} differ")))
-            }
+        let (first, known) = *self.states.entry(index).or_insert((node, state));
+        (known != state)
+            .then(|| broken("S8", format!("index {index}: the states of nodes {first} and {node} differ")))
+    }
+
+    /// A snapshot was taken of this state.
+    pub(super) fn took_a_snapshot(&mut self, state: Digest) {
+        self.snapshots.insert(state);
+    }
+
+    /// S8. Asked when a node takes a snapshot over, its own after a restart or the leader's: that leads to a
+    /// state that some node had, and to exactly the one that was written down.
+    pub(super) fn what_is_taken_over_is_what_was_written_down(
+        &self,
+        node: NodeId,
+        written: Digest,
+        state: Digest,
+    ) -> Option<Violation> {
+        if !self.snapshots.contains(&written) {
+            return Some(broken("S8", format!("node {node} took over a snapshot that nobody has taken")));
         }
+        (written != state).then(|| {
+            broken("S8", format!("node {node} took over a snapshot, and came to another state than it holds"))
+        })
     }
 }

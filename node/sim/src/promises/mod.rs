@@ -5,6 +5,7 @@
 mod acknowledged;
 mod audit;
 mod begins;
+mod changed;
 mod founded;
 mod in_flight;
 mod log;
@@ -13,6 +14,7 @@ mod newest_order;
 mod one_way;
 mod outsiders;
 mod permanent;
+mod reports;
 mod said;
 mod settled;
 mod terminal;
@@ -25,6 +27,7 @@ pub use newest_order::Effect;
 pub use outsiders::{Contact, a_revoked_peer_changes_nothing_and_learns_nothing, is_out};
 pub use relupd::state::invariants::Violation;
 pub use said::Said;
+pub use terminal::{Survivor, order_left};
 
 use crate::host::Truth;
 use relupd::ids::{AppName, NodeId};
@@ -38,6 +41,9 @@ pub trait Hosts {
     fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
         self.truth(node, app).is_some_and(|truth| truth.down_by_us)
     }
+
+    /// Whether its agent is at leisure to look and to tell, and somebody there to be told.
+    fn could_tell(&self, node: NodeId, app: &AppName) -> bool;
 
     /// Whether a leader may rightly believe just now that it cannot be reached.
     fn may_be_out_of_reach(&self, node: NodeId) -> bool;

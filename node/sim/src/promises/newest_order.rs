@@ -38,9 +38,22 @@ impl Effect {
     fn order(&self) -> Option<Generation> {
         match &self.action {
             Action::Install { trial, .. } => Some(trial.generation),
-            Action::RollBack { by: Authority::Order(generation), .. } => Some(*generation),
+            Action::RollBack { by: Authority::Order(generation), .. }
+            | Action::Repair { by: Some(generation), .. } => Some(*generation),
             Action::Commit { .. } => self.newest().map(|(generation, _)| generation),
-            _ => None,
+            Action::RollBack { by: Authority::Orphan(_), .. }
+            | Action::Repair { by: None, .. }
+            | Action::Observe
+            | Action::Place { .. }
+            | Action::Preflight { .. }
+            | Action::Verify { .. }
+            | Action::Drain { .. }
+            | Action::Start
+            | Action::Stop
+            | Action::Report { .. }
+            | Action::ReportOrphan { .. }
+            | Action::Announce { .. }
+            | Action::Wait { .. } => None,
         }
     }
 
@@ -111,8 +124,9 @@ pub(super) fn a_repair_writes_what_was_decided(effect: &Effect) -> Option<Violat
     if decided == Some(written) { None } else { effect.broken(format!("{decided:?} was decided")) }
 }
 
-/// S4. The orphan rule is for a node that was left alone for long enough, and never once the decision is
-/// applied there: from then on it goes forward. How long it was alone is asked when its way back begins. One
+/// S4. The orphan rule is for a node that was left alone for long enough, the longer the earlier its place in
+/// the plan, so that orphans go one after the other; and never once the decision is applied there: from then
+/// on it goes forward. How long it was alone is asked when its way back begins. One
 /// that is in the ledger is gone to its end, rung by rung, also where contact came meanwhile: halfway down
 /// is worse than either end, and nobody but this node knows how far it has come.
 pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
@@ -125,12 +139,17 @@ pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
     }
     match rollout.spec.upgrade.orphan {
         Orphan::Hold => effect.broken("its policy is to hold".to_owned()),
-        Orphan::Revert { after, .. }
-            if effect.noted_now && ladder.tried.is_empty() && effect.contact_age < after =>
-        {
-            effect.broken(format!("after {:?}, its deadline is {after:?}", effect.contact_age))
+        Orphan::Revert { after, stagger } => {
+            let position = rollout.nodes.get(&effect.node)?.position;
+            let behind = rollout.nodes.values().filter(|other| other.position > position).count();
+            let deadline = after + stagger * u32::try_from(behind).unwrap_or(u32::MAX);
+            let begins = effect.noted_now && ladder.tried.is_empty();
+            if begins && effect.contact_age < deadline {
+                return effect
+                    .broken(format!("after {:?}, its deadline is {deadline:?}", effect.contact_age));
+            }
+            None
         }
-        Orphan::Revert { .. } => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! S3 and S7: what a rollout may become, judged over one entry.
 
+use super::changed::changed_instances;
 use super::{Violation, broken};
 use relupd::state::ClusterState;
 use relupd::state::app::Order;
@@ -30,7 +31,7 @@ pub(super) fn nothing_forward_is_ordered_after_a_halt(
     after: &ClusterState,
 ) -> Option<Violation> {
     for app in after.apps.values() {
-        for (node, instance) in &app.instances {
+        for (node, instance) in changed_instances(Some(before), app) {
             let Some(order) = &instance.assignment else { continue };
             if order.generation.0 < before.next.generation || order.order == Order::Revert {
                 continue;

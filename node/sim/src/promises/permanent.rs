@@ -4,7 +4,7 @@ use super::{Violation, broken};
 use relupd::ids::{AppName, NodeId, ReleaseVersion, RolloutId};
 use relupd::spec::Permanent;
 use relupd::state::ClusterState;
-use relupd::state::rollout::{Phase, Rollout, Step};
+use relupd::state::rollout::{NodeProgress, Phase, Step};
 use std::collections::BTreeSet;
 
 /// Nodes that were ever judged healthy in a rollout, and those that were ever ordered to commit.
@@ -15,12 +15,19 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn note(&mut self, rollout: &Rollout) {
-        let healthy = |step: &Step| matches!(step, Step::Healthy { .. } | Step::ReadyToCommit { .. });
-        let judged = rollout.nodes.iter().filter(|(_, progress)| healthy(&progress.step));
-        self.healthy.extend(judged.map(|(node, _)| (rollout.id, *node)));
-        let ordered = rollout.nodes.iter().filter(|(_, progress)| is_ordered(&progress.step));
-        self.ordered.extend(ordered.map(|(node, _)| (rollout.id, *node)));
+    pub(super) fn note<'a>(
+        &mut self,
+        rollout: RolloutId,
+        nodes: impl Iterator<Item = (&'a NodeId, &'a NodeProgress)>,
+    ) {
+        for (node, progress) in nodes {
+            if matches!(progress.step, Step::Healthy { .. } | Step::ReadyToCommit { .. }) {
+                self.healthy.insert((rollout, *node));
+            }
+            if is_ordered(&progress.step) {
+                self.ordered.insert((rollout, *node));
+            }
+        }
     }
 }
 

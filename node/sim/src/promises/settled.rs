@@ -26,14 +26,37 @@ pub(super) fn terminal_means_settled_on_the_hosts(
             return Some(broken("S5", detail));
         }
         for (node, progress) in rollout.nodes.iter().filter(|(_, progress)| takes_part(progress)) {
-            let Some(truth) = hosts.truth(*node, &rollout.plan.app) else { continue };
-            if let Some(detail) = unsettled(rollout, *node, progress, &truth) {
+            let truth = hosts.truth(*node, &rollout.plan.app);
+            let unsettled = truth.and_then(|truth| unsettled(rollout, *node, progress, &truth));
+            if let Some(detail) = unsettled.or_else(|| unknown(rollout, *node, progress)) {
                 let detail = format!("{} {}: node {node} {detail}", rollout.id, rollout.phase.name());
                 return Some(broken("S5", detail));
             }
         }
     }
     None
+}
+
+/// What the cluster itself knows must not say otherwise: all that there is to go by where a host is gone for good.
+fn unknown(rollout: &Rollout, node: NodeId, progress: &NodeProgress) -> Option<String> {
+    let away = progress.touched.is_some() && !progress.is_back();
+    let unfinished = !matches!(progress.step, Step::Committed);
+    let contradicts = match &rollout.phase {
+        Phase::Completed => unfinished,
+        Phase::Reverted { .. } => away,
+        Phase::Refused { .. } => progress.touched.is_some(),
+        Phase::Held { elsewhere, .. } => away && !elsewhere.contains(&node),
+        Phase::NeedsOperator { reason, nodes } => {
+            let missing = if reason.is_some() { away } else { unfinished };
+            missing && !nodes.iter().any(|stranded| stranded.node == node)
+        }
+        Phase::Preparing
+        | Phase::Rolling
+        | Phase::Committing { .. }
+        | Phase::Halted { .. }
+        | Phase::Reverting { .. } => false,
+    };
+    contradicts.then(|| format!("is at {:?}, and is not named", progress.step))
 }
 
 fn unsettled(rollout: &Rollout, node: NodeId, progress: &NodeProgress, truth: &Truth) -> Option<String> {

@@ -176,8 +176,6 @@ impl World {
             Effect::Broken(violation) => self.witness.say(violation.promise, violation.detail),
             Effect::Operator { client, answer } => self.operator_answered(client, answer),
             Effect::OperatorRead { client, holds } => self.operator_read(place, client, holds),
-            Effect::Begins { .. } | Effect::Says(_) | Effect::Answered { .. } | Effect::Read { .. }
-                if self.setting.shared.is_some() => {}
             Effect::Begins { operation, effect } => self.witness.begins(operation, &effect),
             Effect::Says(said) => self.witness.says(&said),
             Effect::Answered { command, outcome } => self.witness.answered(command, &outcome),

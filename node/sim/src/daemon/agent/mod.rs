@@ -119,6 +119,14 @@ impl Agent {
         }
     }
 
+    /// Whether it is about to change something on its host.
+    pub fn is_at_work(&self) -> bool {
+        match &self.doing {
+            Doing::Note { .. } | Doing::Effect { .. } => true,
+            Doing::Rest { .. } | Doing::Fence { .. } | Doing::Attempt { .. } | Doing::Store { .. } => false,
+        }
+    }
+
     /// For logs: what it is about.
     pub fn doing(&self) -> String {
         match &self.doing {

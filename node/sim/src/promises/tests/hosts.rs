@@ -27,6 +27,10 @@ impl Hosts for Fleet {
         self.truths.get(&node).cloned()
     }
 
+    fn could_tell(&self, node: NodeId, _app: &AppName) -> bool {
+        !self.cut_off.contains(&node)
+    }
+
     fn may_be_out_of_reach(&self, node: NodeId) -> bool {
         self.cut_off.contains(&node)
     }

@@ -15,6 +15,20 @@ fn s8_states_that_part_are_found() {
 }
 
 #[test]
+fn s8_a_snapshot_that_nobody_took_or_that_reads_as_another_state_is_found() {
+    let digest = |text: &str| relupd::ids::Digest::of(text.as_bytes());
+    let taken_over = |written, state| {
+        let mut auditor = Auditor::new(1);
+        auditor.took_a_snapshot(node(1), None, digest("a"));
+        auditor.took_over(node(2), digest(written), digest(state));
+        broken_by(auditor)
+    };
+    assert_eq!(taken_over("a", "a"), BTreeSet::new());
+    assert_eq!(taken_over("a", "b"), BTreeSet::from(["S8"]));
+    assert_eq!(taken_over("b", "b"), BTreeSet::from(["S8"]));
+}
+
+#[test]
 fn s12_an_acknowledged_command_that_is_lost_or_replaced_is_found() {
     let held = Arc::new(state(Phase::Completed, &Step::Committed));
     let mut auditor = Auditor::new(1);
@@ -32,10 +46,10 @@ fn s12_an_acknowledged_command_that_is_lost_or_replaced_is_found() {
     replaced.applied(AT, node(2), 1, Some((&entry(2), &DONE)), &held, &Fleet::default());
     assert_eq!(broken_by(replaced), BTreeSet::from(["S12"]));
     let mut lost = acknowledged();
-    lost.at_the_end(&[(node(2), 0, Arc::clone(&held))], &Fleet::default());
+    lost.at_the_end(&[(node(2), 0, Arc::clone(&held))], &[], 0, &Fleet::default());
     assert_eq!(broken_by(lost), BTreeSet::from(["S12"]));
     let mut kept = acknowledged();
-    kept.at_the_end(&[(node(1), 1, Arc::clone(&held))], &Fleet::default());
+    kept.at_the_end(&[(node(1), 1, Arc::clone(&held))], &[], 0, &Fleet::default());
     assert_eq!(broken_by(kept), BTreeSet::new());
 }
 

@@ -67,9 +67,54 @@ fn s7_a_way_back_that_is_turned_round_is_found() {
 fn s11_a_rollout_that_never_ends_is_found() {
     let end = |phase, step: &Step| {
         let mut auditor = Auditor::new(1);
-        auditor.at_the_end(&[(node(1), 0, Arc::new(state(phase, step)))], &Fleet::default());
+        auditor.at_the_end(&[(node(1), 0, Arc::new(state(phase, step)))], &[], 0, &Fleet::default());
         broken_by(auditor)
     };
     assert_eq!(end(Phase::Completed, &Step::Committed), BTreeSet::new());
     assert_eq!(end(Phase::Rolling, &healthy()), BTreeSet::from(["S11"]));
+}
+
+#[test]
+fn s11_a_survivor_without_a_daemon_or_behind_or_with_an_order_is_found() {
+    let end = |applied: Option<u64>, ordered: Option<Order>| {
+        let mut state = state(Phase::Completed, &Step::Committed);
+        if let Some(to) = ordered {
+            order(&mut state, 2, 3, to);
+        }
+        let mut auditor = Auditor::new(1);
+        let survivors = [Survivor { node: node(2), applied }];
+        auditor.at_the_end(&[(node(1), 9, Arc::new(state))], &survivors, 7, &Fleet::default());
+        broken_by(auditor)
+    };
+    assert_eq!(end(Some(7), None), BTreeSet::new());
+    assert_eq!(end(None, None), BTreeSet::from(["S11"]));
+    assert_eq!(end(Some(6), None), BTreeSet::from(["S11"]));
+    assert_eq!(end(Some(7), Some(Order::Upgrade)), BTreeSet::new());
+    assert_eq!(end(Some(7), Some(Order::Revert)), BTreeSet::from(["S11"]));
+}
+
+#[test]
+fn s4_a_report_that_answers_an_older_order_is_found() {
+    let answers = |generation| {
+        let mut state = state(Phase::Rolling, &upgrading());
+        order(&mut state, 1, 3, Order::Upgrade);
+        let mut auditor = Auditor::new(1);
+        auditor.applied(
+            AT,
+            node(1),
+            1,
+            Some((&entry(1), &DONE)),
+            &Arc::new(state.clone()),
+            &Fleet::default(),
+        );
+        auditor.take_violations();
+        let report = Report::Healthy { boot_nonce: life() };
+        let command =
+            Command::Report { node: node(1), app: app(), generation: Generation(generation), report };
+        let said = Entry { command, ..entry(2) };
+        auditor.applied(AT, node(1), 2, Some((&said, &DONE)), &Arc::new(state), &Fleet::default());
+        broken_by(auditor)
+    };
+    assert_eq!(answers(3), BTreeSet::new());
+    assert_eq!(answers(2), BTreeSet::from(["S4"]));
 }

@@ -20,10 +20,30 @@ fn s5_whoever_is_elsewhere_at_the_end_is_named() {
     let found = |named: Vec<NodeId>| {
         let held = Phase::Held { reason: aborted(), elsewhere: named };
         let fleet = Fleet::on("1.0.0", "1.0.0").change(2, |on| *on = truth("1.0.0", "2.0.0"));
-        over(state(Phase::Halted { reason: aborted() }, &healthy()), state(held, &healthy()), &fleet)
+        let back = Step::Reverted { by: None };
+        over(state(Phase::Halted { reason: aborted() }, &back), state(held, &back), &fleet)
     };
     assert_eq!(found(vec![node(2)]), BTreeSet::new());
     assert_eq!(found(vec![]), BTreeSet::from(["S5"]));
+}
+
+#[test]
+fn s5_a_host_that_is_gone_for_good_is_named_where_its_step_says_that_it_is_elsewhere() {
+    let found = |named: &[u64], step: &Step| {
+        let stranded = |number: &u64| Stranded {
+            node: node(*number),
+            reason: "it is out of reach".to_owned(),
+            remedy: "bring it back".to_owned(),
+        };
+        let nodes = named.iter().map(stranded).collect();
+        let end = Phase::NeedsOperator { reason: Some(aborted()), nodes };
+        let before = state(Phase::Reverting { reason: aborted() }, step);
+        // No host is left to look at.
+        over(before, state(end, step), &Fleet::default())
+    };
+    assert_eq!(found(&[1, 2, 3], &reverting()), BTreeSet::new());
+    assert_eq!(found(&[1, 3], &reverting()), BTreeSet::from(["S5"]));
+    assert_eq!(found(&[], &Step::Reverted { by: None }), BTreeSet::new());
 }
 
 #[test]
@@ -79,10 +99,17 @@ fn s9_a_mix_that_lasts_is_found_unless_it_is_known_and_left_to_an_operator() {
             }
         });
         let mut auditor = Auditor::new(1);
-        auditor.at_the_end(&[(node(1), 0, Arc::new(end))], &half);
-        broken_by(auditor)
+        auditor.at_the_end(&[(node(1), 0, Arc::new(end.clone()))], &[], 0, &half);
+        let at_the_end = broken_by(auditor);
+        let mut auditor = Auditor::new(1);
+        auditor.applied(AT, node(1), 1, None, &Arc::new(end), &half);
+        auditor.looked(AT, &half);
+        auditor.take_violations();
+        auditor.looked(AT + Duration::from_secs(300), &half);
+        (at_the_end, broken_by(auditor))
     };
-    assert_eq!(found(true, true), BTreeSet::new());
-    assert_eq!(found(true, false), BTreeSet::from(["S9"]));
-    assert_eq!(found(false, true), BTreeSet::from(["S9"]));
+    let s9 = BTreeSet::from(["S9"]);
+    assert_eq!(found(true, true), (BTreeSet::new(), BTreeSet::new()));
+    assert_eq!(found(true, false), (s9.clone(), BTreeSet::new()));
+    assert_eq!(found(false, true), (s9.clone(), s9));
 }
