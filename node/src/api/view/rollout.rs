@@ -1,7 +1,7 @@
 //! Rollouts.
 
 use super::plan::{check, method, version_or_nothing};
-use super::{node_name, optional, optional_node_name, time};
+use super::{node_name, optional, optional_node_name, time, with_names};
 use crate::driver::{Check, CheckResult, Measured};
 use crate::ids::NodeId;
 use crate::state::ClusterState;
@@ -135,7 +135,7 @@ fn refusal_remedy(state: &ClusterState, refusal: &Refusal) -> v1::Remedy {
         node_id: optional(refusal.node.as_ref()),
         node_name: optional_node_name(state, refusal.node),
         reason: format!("{}: {}", refusal.check, refusal.reason),
-        remedy: refusal.remedy.clone(),
+        remedy: with_names(state, refusal.remedy.clone()),
     }
 }
 
@@ -143,8 +143,8 @@ fn stranded(state: &ClusterState, stranded: &Stranded) -> v1::Remedy {
     v1::Remedy {
         node_id: stranded.node.to_string(),
         node_name: node_name(state, stranded.node),
-        reason: stranded.reason.clone(),
-        remedy: stranded.remedy.clone(),
+        reason: with_names(state, stranded.reason.clone()),
+        remedy: with_names(state, stranded.remedy.clone()),
     }
 }
 
@@ -254,6 +254,6 @@ fn remarkable(checks: &[Check]) -> String {
 }
 
 fn tried_rungs(tried: &[TriedRung]) -> String {
-    let lines: Vec<String> = tried.iter().map(|one| format!("{} failed: {}", one.rung, one.reason)).collect();
+    let lines: Vec<String> = tried.iter().map(|one| format!("{}: {}", one.rung, one.reason)).collect();
     lines.join("; ")
 }
