@@ -11,7 +11,7 @@ use crate::promises::{
 use crate::reached::Coverage;
 use relupd::ids::{AppName, CommandId, NodeId};
 use relupd::state::{ClusterState, Outcome};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Witness {
     shares_states: bool,
     places: BTreeMap<NodeId, usize>,
     looks_at: Duration,
+    /// Where an app was taken down by relupd, and may be so still.
+    fallen: BTreeSet<usize>,
     /// Until when each host is, or may be, out of somebody's reach.
     disturbed: Vec<Duration>,
     /// Something happened since the promises were last asked.
@@ -51,6 +53,7 @@ const LOST_AFTER: Duration = Duration::from_secs(40);
 struct Sight<'a> {
     nodes: &'a [Node],
     places: &'a BTreeMap<NodeId, usize>,
+    fallen: &'a BTreeSet<usize>,
     now: Duration,
     disturbed: &'a [Duration],
 }
@@ -72,7 +75,8 @@ impl Hosts for Sight<'_> {
     }
 
     fn is_down_by_us(&self, node: NodeId, app: &AppName) -> bool {
-        self.host(node, app).is_some_and(Host::is_down_by_us)
+        // Of a thousand hosts nearly all have not fallen, and this is asked of all of them.
+        !self.fallen.is_empty() && self.host(node, app).is_some_and(Host::is_down_by_us)
     }
 
     fn could_tell(&self, node: NodeId, app: &AppName) -> bool {
@@ -105,6 +109,7 @@ impl Witness {
             shares_states,
             places: nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect(),
             looks_at: Duration::ZERO,
+            fallen: BTreeSet::new(),
             disturbed: vec![Duration::ZERO; nodes.len()],
             is_stirred: false,
             broken: None,
@@ -184,7 +189,8 @@ impl Witness {
             }
         }
         let state = state.as_ref().unwrap_or(&self.state);
-        let sight = Sight { nodes, places: &self.places, now, disturbed: &self.disturbed };
+        let sight =
+            Sight { nodes, places: &self.places, fallen: &self.fallen, now, disturbed: &self.disturbed };
         self.auditor.applied(now, node, *index, Some((entry, outcome)), state, &sight);
         is_news
     }
@@ -203,9 +209,10 @@ impl Witness {
         due.map_or(0, |(_, index)| *index)
     }
 
-    /// An app was taken down.
-    pub fn stir(&mut self) {
+    /// An app was taken down there.
+    pub fn fell(&mut self, place: usize) {
         self.is_stirred = true;
+        self.fallen.insert(place);
     }
 
     pub fn answered(&mut self, command: CommandId, outcome: &Outcome) {
@@ -237,13 +244,15 @@ impl Witness {
 
     /// After every event.
     pub fn look(&mut self, now: Duration, nodes: &[Node]) {
-        let sight = Sight { nodes, places: &self.places, now, disturbed: &self.disturbed };
+        let sight =
+            Sight { nodes, places: &self.places, fallen: &self.fallen, now, disturbed: &self.disturbed };
         if std::mem::take(&mut self.is_stirred) {
             self.auditor.after_event(&sight);
         }
         if now >= self.looks_at {
             self.looks_at = now + LOOK_EVERY;
             self.auditor.looked(now, &sight);
+            self.fallen.retain(|place| nodes[*place].hosts.values().any(Host::is_down_by_us));
         }
         if let Some(violation) = self.auditor.take_violations().into_iter().next() {
             self.broken.get_or_insert(violation);
@@ -267,7 +276,8 @@ impl Witness {
                 Survivor { node: node.id, applied }
             })
             .collect();
-        let sight = Sight { nodes, places: &self.places, now, disturbed: &self.disturbed };
+        let sight =
+            Sight { nodes, places: &self.places, fallen: &self.fallen, now, disturbed: &self.disturbed };
         self.auditor.at_the_end(&living, &survivors, self.due(now), &sight);
         self.look(now, nodes);
     }

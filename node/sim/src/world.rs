@@ -260,6 +260,7 @@ impl World {
         let records: Vec<Record> = running.records.try_iter().collect();
         let spent = running.take_spent();
         node.busy_until = now + spent;
+        self.falls(place);
         self.witnessed(place, records);
         for effect in effects {
             self.emit(place, effect);
@@ -302,8 +303,18 @@ impl World {
         }
     }
 
+    /// What relupd took down on a host.
+    fn falls(&mut self, place: usize) {
+        for host in self.nodes[place].hosts.values_mut() {
+            if host.take_fall() {
+                self.witness.fell(place);
+            }
+        }
+    }
+
     /// What changed on a host, for the promises.
     fn changes(&mut self, place: usize) {
+        self.falls(place);
         let apps: Vec<_> = self.nodes[place].hosts.keys().cloned().collect();
         for app in apps {
             let Some(host) = self.nodes[place].hosts.get_mut(&app) else { continue };
@@ -311,9 +322,6 @@ impl World {
                 self.trace.log(self.now, place, || format!("{app}: {:?} by {:?}", change.what, change.cause));
                 self.trace.mix_text(&change);
                 self.witness.changed(self.nodes[place].id, &app, &change);
-            }
-            if self.nodes[place].hosts.get_mut(&app).is_some_and(Host::take_fall) {
-                self.witness.stir();
             }
         }
     }
