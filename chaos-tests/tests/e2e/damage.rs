@@ -72,7 +72,10 @@ async fn a_node_that_finds_no_way_back_is_named_with_the_command_to_run() {
     let watched = ctl.try_run(&["rollout", "watch", &id]).await.unwrap();
     assert_eq!(watched.code, 4, "{}{}", watched.stdout, watched.stderr);
     let text = ctl.run(&["rollout", "show", &id]).await.unwrap().stdout;
-    assert_says(&text, &["needs operator", "relup down failed", "restart back failed", "relupctl node repair n1 --app shop"]);
+    assert_says(
+        &text,
+        &["needs operator", "relup down failed", "restart back failed", "relupctl node repair n1 --app shop"],
+    );
 
     fs::remove_file(play.cluster.sick_file(0)).unwrap();
     fs::write(&boot, sound).unwrap();
