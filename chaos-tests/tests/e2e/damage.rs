@@ -39,12 +39,12 @@ async fn what_is_missing_of_a_placed_release_is_put_back_and_what_is_other_is_na
     assert!(missing.exists());
 
     // Where it would go, and where it would go back to.
-    for (harmed, version) in [(&other, "0.2.0"), (&missing, "0.1.0")] {
+    for (harmed, version, remedy) in [(&other, "0.2.0", "delete"), (&missing, "0.1.0", "restore")] {
         let sound = fs::read(harmed).unwrap();
         fs::write(harmed, "harmed").unwrap();
         let (rollout, text) = rolled(&play, "0.2.0").await;
         assert_eq!(rollout.summary.phase, "refused", "{text}");
-        assert_says(&text, &[&format!("lib/shop-{version}"), "delete"]);
+        assert_says(&text, &[&format!("lib/shop-{version}"), remedy]);
         fs::write(harmed, sound).unwrap();
     }
     assert_eq!(fs::read(&other).unwrap(), sound);

@@ -2,16 +2,16 @@
 
 use super::AgentContext;
 use super::decide::Action;
+use super::inspect::{self, Looks};
 use super::ledger::Trial;
 use super::outcome::{Ended, PlaceError};
 use super::telemetry;
-use crate::driver::{Check, CheckResult, DriverError, ReleaseDriver, Transition};
+use crate::driver::{DriverError, ReleaseDriver, Transition};
 use crate::fail_point;
-use crate::ids::{AppName, NodeId, ReleaseVersion};
+use crate::ids::{AppName, NodeId};
 use crate::state::command::{Command, Report};
 use crate::state::release::ReleaseId;
 use crate::state::rollout::Stage;
-use relupd_release::verify::Difference;
 use std::sync::Arc;
 
 /// What acts: the driver on this host, the context towards the cluster.
@@ -21,6 +21,7 @@ pub(super) struct Hands {
     pub(super) driver: Arc<dyn ReleaseDriver>,
     pub(super) node: NodeId,
     pub(super) app: AppName,
+    pub(super) looks: Looks,
 }
 
 impl Hands {
@@ -37,7 +38,7 @@ impl Hands {
         match action {
             Action::Observe => Ended::Observed(self.driver.observe().await),
             Action::Place { release } => Ended::Placed(self.place(release).await),
-            Action::Preflight { transition } => Ended::Checked(self.preflight(transition).await),
+            Action::Preflight { transition } => Ended::Checked(inspect::preflight(self, transition).await),
             Action::Verify { transition, .. } => Ended::Proved(self.driver.verify(transition).await),
             Action::Drain { transition, purge } => {
                 Ended::Drained(self.driver.drain(transition, *purge).await)
@@ -129,60 +130,25 @@ impl Hands {
         state.apps.get(&self.app)?.instances.get(&self.node)?.settled.clone()
     }
 
-    /// Places it; what is placed is held against its manifest, and what is missing is put back.
     async fn place(&self, release: &ReleaseId) -> Result<(), PlaceError> {
         let placed = self.driver.is_placed(&release.version, &release.manifest).await;
-        let placed = placed.map_err(PlaceError::Driver)?;
-        if placed && self.damage(release).await.map_err(PlaceError::Driver)?.is_empty() {
+        if placed.map_err(PlaceError::Driver)? {
             return Ok(());
         }
         let staged = self.context.fetch(release).await.map_err(PlaceError::Fetch)?;
-        let done = if placed { self.driver.mend(&staged).await } else { self.driver.place(&staged).await };
-        done.map_err(PlaceError::Driver)
+        self.driver.place(&staged).await.map_err(PlaceError::Driver)
     }
 
-    /// None is known where nobody here knows what it should be.
-    async fn damage(&self, release: &ReleaseId) -> Result<Vec<Difference>, DriverError> {
-        match self.context.manifest(release).await {
-            Some(manifest) => self.driver.damage(&release.version, manifest).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// The driver's checks, after those of the files of both versions: the way back needs what it leads to.
-    async fn preflight(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {
-        let mut checks = Vec::new();
-        for version in transition.from.iter().chain([&transition.to]) {
-            let Some(release) = self.in_catalog(version) else { continue };
-            let damage = self.damage(&release).await?;
-            let name = format!("P1 files of {version} are as they were released");
-            checks.push(Check { name, result: undamaged(&damage) });
-        }
-        checks.extend(self.driver.preflight(transition).await?);
-        Ok(checks)
-    }
-
-    fn in_catalog(&self, version: &ReleaseVersion) -> Option<ReleaseId> {
-        let state = self.context.state().borrow().clone();
-        let app = state.apps.get(&self.app)?;
-        state.release(&app.spec.release, version).ok().map(|record| record.id.clone())
+    /// Puts back what is missing of a placed release; of what was staged for that nothing is left.
+    pub(super) async fn mend(&self, release: &ReleaseId) -> Result<(), PlaceError> {
+        let staged = self.context.fetch(release).await.map_err(PlaceError::Fetch)?;
+        let mended = self.driver.mend(&staged).await;
+        // What cannot be removed now goes with the daemon's next start.
+        let _left = tokio::fs::remove_dir_all(&staged.tree).await;
+        mended.map_err(PlaceError::Driver)
     }
 
     async fn propose(&self, command: Command) -> Ended {
         Ended::Answered(self.context.propose(command).await)
     }
-}
-
-/// So many files are named.
-const NAMED: usize = 5;
-
-fn undamaged(damage: &[Difference]) -> CheckResult {
-    if damage.is_empty() {
-        return CheckResult::Passed;
-    }
-    let mut named: Vec<String> = damage.iter().take(NAMED).map(ToString::to_string).collect();
-    named.extend((damage.len() > NAMED).then(|| format!("and {} more", damage.len() - NAMED)));
-    let remedy =
-        "delete these files, then plan again: preparing puts back what is missing; and look at the disk";
-    CheckResult::Failed { reason: named.join(", "), remedy: remedy.to_owned() }
 }

@@ -4,6 +4,7 @@
 
 mod act;
 pub mod health;
+mod inspect;
 pub mod ledger_file;
 mod telemetry;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use super::act::Hands;
 use super::core::{Core, Move, PATIENCE, REDECIDE_EVERY, Snapshot};
 use super::decide::Action;
+use super::inspect::Looks;
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::outcome::{Ended, Follow};
 use super::{AgentContext, Opened, telemetry};
@@ -79,7 +80,13 @@ impl Worker {
         let lives = liveness.borrow_and_update().clone();
         let core = Core::new(context.node(), spec, context.host_boot(), entry, lives, monotonic());
         Ok(Some(Self {
-            hands: Hands { context: Arc::clone(context), driver, node: context.node(), app: app.clone() },
+            hands: Hands {
+                context: Arc::clone(context),
+                driver,
+                node: context.node(),
+                app: app.clone(),
+                looks: Looks::default(),
+            },
             context: Arc::clone(context),
             app: app.clone(),
             core,

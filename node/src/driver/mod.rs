@@ -72,8 +72,8 @@ pub trait ReleaseDriver: Send + Sync {
     /// running VM and without moving a pointer.
     async fn place(&self, release: &StagedRelease) -> Result<(), DriverError>;
 
-    /// Where a placed release is not as its manifest says, but for what relupd itself writes there. Reads all
-    /// of it.
+    /// Where a placed release is not as its manifest says, but for what relupd or its operators write there.
+    /// Reads all of it.
     async fn damage(
         &self,
         _version: &ReleaseVersion,
@@ -82,8 +82,7 @@ pub trait ReleaseDriver: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Puts back what is missing of a placed release. What has other content than it should is never replaced
-    /// where something may run of it.
+    /// Puts back what is missing of a placed release; whatever is there stays.
     async fn mend(&self, release: &StagedRelease) -> Result<(), DriverError> {
         self.place(release).await
     }

@@ -39,7 +39,7 @@ fn unmet(foreseen: &[Foreseen]) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_placed_yet_is_foreseen_as_far_as_it_can_be_told() {
     let host = Host::running("0.1.0").await;
-    let nothing_here = ["P1", "P5", "P7", "P14", "P2", "P3", "P3b", "P4", "P10", "P11", "P12"];
+    let nothing_here = ["P1", "P5", "P7", "P14", "P2", "P3", "P3b", "P7b", "P4", "P10", "P11", "P12"];
     let before = foreseen(&host, &up("0.2.0", None)).await;
     assert_eq!((unknown(&before), unmet(&before)), (nothing_here.to_vec(), vec![]));
     host.place("0.2.0").await;
@@ -63,7 +63,7 @@ async fn with_its_description_a_release_that_is_not_placed_is_held_against_the_l
         let relup = relup.map(|relup| relup.as_bytes().to_vec());
         up("0.2.0", Some(Description { rel: rel.clone(), relup }))
     };
-    let of_its_code = ["P1", "P5", "P7", "P14", "P3", "P4", "P10"];
+    let of_its_code = ["P1", "P5", "P7", "P14", "P3", "P7b", "P4", "P10"];
     let sound = foreseen(&host, &described(Some(&relup))).await;
     assert_eq!((unknown(&sound), unmet(&sound)), (of_its_code.to_vec(), vec![]));
 

@@ -6,6 +6,7 @@ use flate2::write::GzEncoder;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 /// An archive that can be read again and again.
@@ -14,7 +15,7 @@ pub(super) struct Source {
     /// As the operator has named it.
     given: PathBuf,
     /// Goes with the last clone.
-    packed: Option<std::sync::Arc<NamedTempFile>>,
+    packed: Option<Arc<NamedTempFile>>,
 }
 
 impl Source {

@@ -177,22 +177,26 @@ fn hot_reason(
         let name = |erts: &Option<String>| erts.clone().unwrap_or_else(|| "none".to_owned());
         return Err(format!("the ERTS differs ({} -> {})", name(&left.erts), name(&to.erts)));
     }
-    // A restart would have a way back, but whoever wrote the way up meant it to be hot: preflight refuses
-    // what was forgotten, unless the policy takes it (P3b).
-    let back = |leads_back| match (leads_back, app.spec.upgrade.preflight.checks.contains_key("P3b")) {
-        (true, _) => " and back",
-        (false, true) => ", and nowhere back",
-        (false, false) => ", and nowhere back, which preflight refuses",
-    };
+    let one_way_will_do = app.spec.upgrade.preflight.checks.contains_key("P3b");
     if to.hot_up_from.contains(here) {
-        let back = back(to.hot_down_to.contains(here));
+        // A restart would have a way back, but whoever wrote the way up meant it to be hot: preflight refuses
+        // what was forgotten, unless the policy takes it (P3b).
+        let back = match (to.hot_down_to.contains(here), one_way_will_do) {
+            (true, _) => " and back",
+            (false, true) => ", and nowhere back",
+            (false, false) => ", and nowhere back, which preflight refuses",
+        };
         return Ok(format!("the relup of {there} leads up from {here}{back}"));
     }
-    if left.hot_down_to.contains(there) {
-        let back = back(left.hot_up_from.contains(there));
-        return Ok(format!("the relup of {here} leads down to {there}{back}"));
+    let up_again = left.hot_up_from.contains(there);
+    match (left.hot_down_to.contains(there), up_again) {
+        (true, true) => Ok(format!("the relup of {here} leads down to {there} and back")),
+        (true, false) if one_way_will_do => {
+            Ok(format!("the relup of {here} leads down to {there}, and nowhere back"))
+        }
+        (true, false) => Err(format!("the relup of {here} leads down to {there}, and not up again")),
+        (false, true | false) => Err(format!("no relup leads from {here} to {there}")),
     }
-    Err(format!("no relup leads from {here} to {there}"))
 }
 
 fn way_back(app: &App, method: Method) -> Vec<Rung> {

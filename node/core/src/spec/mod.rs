@@ -200,7 +200,7 @@ pub enum CheckPolicy {
 }
 
 /// The checks that a policy may turn into warnings: without the others a step cannot succeed.
-pub const SOFT_CHECKS: [&str; 8] = ["P3b", "P4", "P7", "P8", "P11", "P12", "P14", "P15"];
+pub const SOFT_CHECKS: [&str; 10] = ["P1b", "P3b", "P4", "P7", "P7b", "P8", "P11", "P12", "P14", "P15"];
 
 /// Which method a plan may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,12 +13,6 @@ pub(super) fn boot_files(release: &Path) -> Result<CheckResult, At> {
         let reason = format!("{} has no start.boot", release.display());
         return Ok(failed(reason, "build the release with rebar3/relx or mix"));
     }
-    if !exists(&release.join("vm.args"))? && exists(&release.join("vm.args.src"))? {
-        return Ok(failed(
-            "the release ships a vm.args.src only, which nobody renders here: its VM would start without it",
-            "ship a vm.args, without variables",
-        ));
-    }
     let config = release.join("sys.config");
     let Some(bytes) = read_optional(&config).at(&config)? else {
         return Ok(if exists(&release.join("sys.config.src"))? {
@@ -40,6 +34,19 @@ pub(super) fn boot_files(release: &Path) -> Result<CheckResult, At> {
             format!("{} cannot be read: {error}", config.display()),
             "correct it and build the release anew",
         ),
+    })
+}
+
+/// Whether a VM would be started without the arguments that its release has for it.
+pub(super) fn arguments(release: &Path) -> Result<CheckResult, At> {
+    let lacks = !exists(&release.join("vm.args"))? && exists(&release.join("vm.args.src"))?;
+    Ok(if lacks {
+        failed(
+            "the release ships a vm.args.src only, which nobody renders here: its VM would start without it",
+            "ship a vm.args, without variables",
+        )
+    } else {
+        CheckResult::Passed
     })
 }
 

@@ -20,6 +20,7 @@ use relupd_release::Digest;
 use relupd_release::manifest::Manifest;
 use relupd_release::rel::Rel;
 use relupd_release::verify::Difference;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,18 +52,17 @@ impl ErlangDriver {
         version: &ReleaseVersion,
         manifest: Arc<Manifest>,
     ) -> Result<Vec<Difference>, DriverError> {
-        let (root, own) = (self.layout.root().to_owned(), format!("releases/{version}/"));
-        damage::found(root.clone(), manifest, move |entry| {
+        // What is not registered is the first check's to tell of.
+        let BookFile::Read(book) = self.read_disk().await?.book else { return Ok(Vec::new()) };
+        let Some(entry) = book.entry(version) else { return Ok(Vec::new()) };
+        let libraries: BTreeSet<String> = entry.directories().collect();
+        let (erts, own) = (format!("erts-{}/", entry.erts), format!("releases/{version}/"));
+        damage::found(self.layout.root().to_owned(), manifest, move |entry| {
             let path = entry.path.as_str();
-            if let Some(name) = path.strip_prefix(&own) {
-                return !["sys.config", "relup"].contains(&name);
-            }
-            // What no release names was not placed.
-            let mut parts = path.split('/');
-            match [parts.next(), parts.next()] {
-                [Some("lib"), Some(library)] => root.join("lib").join(library).is_dir(),
-                [Some(top), _] => top.starts_with("erts-"),
-                [None, _] => false,
+            match (path.strip_prefix(&own), path.strip_prefix("lib/")) {
+                (Some(name), _) => !["sys.config", "relup"].contains(&name),
+                (None, Some(below)) => below.split('/').next().is_some_and(|name| libraries.contains(name)),
+                (None, None) => path.starts_with(&erts),
             }
         })
         .await

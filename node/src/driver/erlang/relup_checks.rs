@@ -42,6 +42,7 @@ const ONE_WAY: &str = "add the way down to the appups and make the relup again, 
 pub(super) struct Ways {
     there: Script,
     back: Option<Script>,
+    leads_up: bool,
 }
 
 impl Sides {
@@ -80,13 +81,13 @@ pub(super) fn read(layout: &Layout, sides: &Sides) -> Read<Ways> {
         Some(coming) => parsed(coming.relup.as_deref(), &sides.to),
     };
     let upwards = of_target.and_then(|relup| {
-        ways(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from))
+        ways(&sides.to, &sides.from, relup.up_from(&sides.from), relup.down_to(&sides.from), true)
     });
     let found = match upwards {
         Ok(ways) => Ok(ways),
         Err(no_way_up) => relup_of(layout, &sides.from)?
             .and_then(|relup| {
-                ways(&sides.from, &sides.to, relup.down_to(&sides.to), relup.up_from(&sides.to))
+                ways(&sides.from, &sides.to, relup.down_to(&sides.to), relup.up_from(&sides.to), false)
             })
             .map_err(|no_way_down| format!("{no_way_up}, and {no_way_down}")),
     };
@@ -110,9 +111,10 @@ fn ways(
     other: &ReleaseVersion,
     there: Option<&Script>,
     back: Option<&Script>,
+    leads_up: bool,
 ) -> Result<Ways, String> {
     match (there, back) {
-        (Some(there), back) => Ok(Ways { there: there.clone(), back: back.cloned() }),
+        (Some(there), back) => Ok(Ways { there: there.clone(), back: back.cloned(), leads_up }),
         (None, Some(_)) => {
             Err(format!("the relup of {of} leads only the other way between {of} and {other}"))
         }
@@ -187,9 +189,11 @@ pub(super) fn verdicts(read: &Result<Ways, String>) -> [CheckResult; 2] {
     match read {
         Err(reason) => [not_hot(reason, REMEDY), CheckResult::Passed],
         Ok(Ways { back: Some(_), .. }) => [CheckResult::Passed, CheckResult::Passed],
-        Ok(Ways { back: None, .. }) => {
+        Ok(Ways { back: None, leads_up, .. }) => {
             let reason = "the relup has no way back: a failed bake would cost a restart";
-            [CheckResult::Passed, failed(reason, ONE_WAY)]
+            // Whoever wrote a way up alone has forgotten something; a way down alone is one more than is needed.
+            let back = if *leads_up { failed(reason, ONE_WAY) } else { not_hot(reason, REMEDY) };
+            [CheckResult::Passed, back]
         }
     }
 }

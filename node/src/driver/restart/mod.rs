@@ -11,7 +11,7 @@ mod steps;
 
 use crate::driver::{
     AppUser, Check, Drained, DriverError, Foreseen, Liveness, Measured, Observation, Prospect, Purge,
-    ReleaseDriver, Rung, StagedRelease, Transition, damage, run_directory,
+    ReleaseDriver, Rung, StagedRelease, Transition, run_directory,
 };
 use crate::ids::{AppName, ReleaseVersion};
 use crate::service::{Launch, Service, ServiceState, process};
@@ -19,8 +19,6 @@ use async_trait::async_trait;
 use layout::Layout;
 use life::Vigil;
 use relupd_release::Digest;
-use relupd_release::manifest::Manifest;
-use relupd_release::verify::Difference;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -138,18 +136,6 @@ impl ReleaseDriver for RestartDriver {
 
     async fn is_placed(&self, version: &ReleaseVersion, manifest: &Digest) -> Result<bool, DriverError> {
         self.placed(version, manifest).await
-    }
-
-    async fn damage(
-        &self,
-        version: &ReleaseVersion,
-        manifest: Arc<Manifest>,
-    ) -> Result<Vec<Difference>, DriverError> {
-        damage::found(self.layout.version(version), manifest, |_| true).await
-    }
-
-    async fn mend(&self, release: &StagedRelease) -> Result<(), DriverError> {
-        self.bring(release).await
     }
 
     async fn preflight(&self, transition: &Transition) -> Result<Vec<Check>, DriverError> {

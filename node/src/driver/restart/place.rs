@@ -28,15 +28,10 @@ impl RestartDriver {
     }
 
     pub(super) async fn place_release(&self, release: &StagedRelease) -> Result<(), DriverError> {
+        const WHAT: &str = "place";
         if self.placed(&release.version, &release.manifest).await? {
             return Ok(());
         }
-        self.bring(release).await
-    }
-
-    /// Whether or not it was placed before.
-    pub(super) async fn bring(&self, release: &StagedRelease) -> Result<(), DriverError> {
-        const WHAT: &str = "place";
         let observed = self.observation().await?;
         let in_use = [observed.permanent.as_ref(), observed.version()];
         if in_use.contains(&Some(&release.version)) {

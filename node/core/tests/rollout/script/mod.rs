@@ -10,7 +10,8 @@ mod transcript;
 use player::Player;
 
 /// Where a family of scenarios finds its rollout: `each MOMENT` plays the script once for each of these.
-const MOMENTS: [&str; 6] = ["preparing", "canary", "batch", "draining", "decided", "reverting"];
+const MOMENTS: [&str; 8] =
+    ["preparing", "canary", "batch", "draining", "ready", "decided", "halted", "reverting"];
 
 fn play(name: &str, script: &str) {
     let each = script.lines().any(|line| line.trim() == "each MOMENT");

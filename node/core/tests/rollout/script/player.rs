@@ -9,8 +9,9 @@ use relupd_core::rollout::round::Round;
 use relupd_core::rollout::timers::Timers;
 use relupd_core::spec::{self, AppSpec};
 use relupd_core::state::command::{Applied, Command};
-use relupd_core::state::rollout::{AbortMode, Phase, Rollout, Stage, Step};
+use relupd_core::state::rollout::{AbortMode, NodeProgress, Phase, Rollout, Stage, Step};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Player {
@@ -192,6 +193,15 @@ impl Player {
             "canary" => self.run_until(moment, |now| bakes(&step(now, 1))),
             "batch" => self.run_until(moment, |now| bakes(&step(now, 2))),
             "draining" => self.run_until(moment, |now| matches!(step(now, 2), Step::Draining { .. })),
+            "ready" => {
+                let ready =
+                    |progress: &Arc<NodeProgress>| matches!(progress.step, Step::ReadyToCommit { .. });
+                self.run_until(moment, |now| now.nodes.values().all(ready));
+            }
+            "halted" => {
+                self.run_until(moment, |now| matches!(step(now, 3), Step::Healthy { .. }));
+                self.abort(AbortMode::Revert);
+            }
             "decided" => {
                 self.run_until(moment, |now| matches!(now.phase, Phase::Committing { decided: true }));
             }

@@ -112,6 +112,7 @@ impl ErlangDriver {
         if read.is_ok() {
             found.push(check(names::RELUP_BACK, back).into());
         }
+        found.push(unknown(names::NATIVE));
         found.push(unknown(names::COVERED));
         found.push(check(names::HANDLER, self.release_handler(sources).await?).into());
         found.push(unknown(names::WOULD_INSTALL));
@@ -152,7 +153,8 @@ impl ErlangDriver {
     }
 
     async fn hot_without(&self, sources: &Sources) -> Result<Vec<Foreseen>, DriverError> {
-        let of_both = [names::SAME_ERTS, names::RELUP_THERE, names::RELUP_BACK, names::COVERED];
+        let of_both =
+            [names::SAME_ERTS, names::RELUP_THERE, names::RELUP_BACK, names::NATIVE, names::COVERED];
         let handler = check(names::HANDLER, self.release_handler(sources).await?).into();
         let of_relup = [names::WOULD_INSTALL, names::ANSWERING, names::OLD_CODE];
         Ok(of_both.map(unknown).into_iter().chain([handler]).chain(of_relup.map(unknown)).collect())

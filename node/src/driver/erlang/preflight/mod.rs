@@ -48,6 +48,9 @@ impl ErlangDriver {
         for version in transition.from.iter().chain([&transition.to]) {
             checks.push(self.boot_files(version).await?);
         }
+        let target = self.layout.release(&transition.to);
+        let arguments = blocking(WHAT, move || config_check::arguments(&target)).await?;
+        checks.push(check(names::ARGUMENTS, arguments));
         checks.extend(standing(sources, transition));
         if let Some(entry) = book.entry(&transition.to) {
             let runs = transition.from.as_ref().and_then(|from| Some((book.entry(from)?, from)));
