@@ -59,7 +59,7 @@ pub async fn play(
     hosts.install_app(samples, &VERSIONS).await?;
     let requests = if script.is_whole { REQUESTS } else { 0 };
     let (served, current) = hot::rolls(hosts, VERSIONS, requests, show).await?;
-    report.extend(served.figures(requests));
+    report.extend(served.figures(requests.max(1)));
     report.push(smoke::exposure(hosts).await?);
 
     report.extend(figures::idle(hosts).await?);
