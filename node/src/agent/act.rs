@@ -131,6 +131,8 @@ impl Hands {
     }
 
     async fn place(&self, release: &ReleaseId) -> Result<(), PlaceError> {
+        // A preparation begins here: what an earlier one had looked at may be otherwise by now.
+        self.looks.lock().await.clear();
         let placed = self.driver.is_placed(&release.version, &release.manifest).await;
         if placed.map_err(PlaceError::Driver)? {
             return Ok(());
