@@ -15,6 +15,11 @@ use tokio::net::unix::pipe;
 /// How often a group of processes that was killed is looked at: only its leader has a pidfd to wait on.
 pub(super) const EXIT_POLL: Duration = Duration::from_millis(10);
 
+/// How often, and how far apart, to look at a process that has no environment: becoming another program
+/// takes well under a millisecond, and more where its file has to be read or nobody has a core to spare.
+const EXEC_LOOKS: u32 = 50;
+const EXEC_LOOK: Duration = Duration::from_millis(2);
+
 /// What tells a process from every other one of this boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -119,16 +124,27 @@ pub(super) fn all() -> io::Result<Vec<Stat>> {
 }
 
 /// The value of a variable that the process was started with. Only root may ask other users' processes.
+///
+/// In the instant in which a process becomes another program it has no environment: between two looks there
+/// is time for that. One that was started without any variable, a zombie and the kernel's own have none at
+/// any look.
 pub(crate) fn variable(pid: u32, name: &str) -> io::Result<Option<String>> {
-    let environment = match fs::read(format!("/proc/{pid}/environ")) {
-        Err(error) if is_gone(&error) => return Ok(None),
-        environment => environment?,
-    };
-    let value = environment.split(|byte| *byte == 0).find_map(|item| {
+    for _ in 0..EXEC_LOOKS {
+        match fs::read(format!("/proc/{pid}/environ")) {
+            Ok(environment) if environment.is_empty() => std::thread::sleep(EXEC_LOOK),
+            Ok(environment) => return Ok(value(&environment, name)),
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn value(environment: &[u8], name: &str) -> Option<String> {
+    environment.split(|byte| *byte == 0).find_map(|item| {
         let value = item.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         Some(String::from_utf8_lossy(value).into_owned())
-    });
-    Ok(value)
+    })
 }
 
 /// What the kernel calls the process: the name of the file that it executes, cut off.

@@ -4,6 +4,7 @@ use super::disk;
 use super::link::LinkError;
 use super::relup_checks::{self, Sides};
 use super::started;
+use super::vm::EnvironmentFaultKind;
 use super::{ErlangDriver, from_link};
 use crate::driver::files::blocking;
 use crate::driver::{Condition, DriverError, Liveness, Measured, Method, Observation, Running, Transition};
@@ -214,7 +215,12 @@ impl ErlangDriver {
             Method::Restart | Method::First => None,
         };
         let faults = self.vm.environment_faults(&file(&transition.to), before.as_deref()).await;
-        let faults = faults.map_err(|error| from_link(what, error))?;
+        let faults: Vec<_> = faults
+            .map_err(|error| from_link(what, error))?
+            .iter()
+            .filter(|fault| fault.kind != EnvironmentFaultKind::Left)
+            .map(ToString::to_string)
+            .collect();
         if faults.is_empty() {
             return Ok(());
         }

@@ -85,6 +85,13 @@ impl ErlangDriver {
             BookFile::Absent | BookFile::Torn { .. } => Code::default(),
         };
         let facts = self.vm.facts().await?;
+        let current = with(HandlerStatus::Current).or_else(|| with(HandlerStatus::Permanent));
+        let environment = match (&disk.book, current, &facts.unfinished) {
+            (BookFile::Read(book), Some(current), Some(begun)) => {
+                self.foreign_parameters(book, &current, begun).await?
+            }
+            _ => Vec::new(),
+        };
         Ok(VmView {
             boot_nonce: facts.boot_nonce,
             booted: facts.booted,
@@ -94,7 +101,29 @@ impl ErlangDriver {
             code: code.versions,
             code_detail: code.detail,
             applications: facts.applications,
+            environment,
         })
+    }
+
+    /// Parameters that an install which did not succeed has left behind: it changes the environment before
+    /// it tries the relup. Without such an install nobody asks, for an application may set what it likes.
+    async fn foreign_parameters(
+        &self,
+        book: &Book,
+        current: &str,
+        begun: &str,
+    ) -> Result<Vec<String>, LinkError> {
+        let file = |version: &str| {
+            let version = version.parse().ok().filter(|version| book.entry(version).is_some())?;
+            Some(self.layout.config(&version).with_added_extension("config"))
+        };
+        let (Some(config), Some(other)) = (file(current), file(begun)) else { return Ok(Vec::new()) };
+        match self.vm.environment_faults(&config, Some(&other)).await {
+            Ok(faults) => Ok(faults.iter().map(ToString::to_string).collect()),
+            // A file that cannot be read proves nothing, least of all that the environment is whole.
+            Err(LinkError::Failed(reason)) => Ok(vec![format!("its parameters cannot be compared: {reason}")]),
+            Err(error) => Err(error),
+        }
     }
 
     async fn code(&self, book: &Book) -> Result<Code, LinkError> {

@@ -74,6 +74,8 @@ pub(super) struct VmView {
     pub(super) code_detail: String,
     /// Loaded applications and the versions they claim.
     pub(super) applications: BTreeMap<String, String>,
+    /// Parameters that an install which did not succeed has left behind.
+    pub(super) environment: Vec<String>,
 }
 
 pub(super) fn classify(sources: &Sources) -> Observation {
@@ -190,9 +192,13 @@ fn loaded_version(
 }
 
 /// Applications that claim another version than the release has: an install that failed before its
-/// point of no return has already changed them, and the environment with them.
+/// point of no return has already changed them, and the environment with them. Where both releases have
+/// the same applications, only their parameters tell.
 fn foreign_environment(disk: &Disk, vm: &VmView, version: &ReleaseVersion) -> Option<String> {
     let BookFile::Read(book) = &disk.book else { return None };
+    if !vm.environment.is_empty() {
+        return Some(format!("{version} runs, but {}", vm.environment.join(", ")));
+    }
     book.entry(version)?.applications.iter().find_map(|(name, expected)| {
         let claimed = vm.applications.get(name.as_str())?;
         (claimed != expected.as_str())

@@ -6,7 +6,7 @@
 %%
 %% Two processes, linked to nothing, so that neither can take the app down:
 %%   - the keeper holds what must outlive a connection: the boot nonce, new in every life of the VM,
-%%     and the book of operations;
+%%     the book of operations, and which install has begun and not succeeded;
 %%   - the dialler owns the connection and is started again whenever it ends, for whatever reason.
 %%
 %% Frames have a length of four bytes in front and hold one external term:
@@ -52,7 +52,7 @@ keeper(Starter, SocketPath) ->
     Starter ! {self(), started},
     Nonce = boot_nonce(),
     keep(#{path => SocketPath, nonce => Nonce, operations => #{}, finished => [], readings => #{},
-           dialler => spawn_dialler(SocketPath, Nonce, 0)}).
+           unfinished => none, dialler => spawn_dialler(SocketPath, Nonce, 0)}).
 
 keep(State = #{path := Path, nonce := Nonce, dialler := Dialler}) ->
     receive
@@ -66,6 +66,11 @@ keep(State = #{path := Path, nonce := Nonce, dialler := Dialler}) ->
             keep(State#{readings := Readings#{Operation => Reading}});
         {reading, Operation, Client} ->
             tell(Client, {ok, maps:get(Operation, maps:get(readings, State), unknown)}),
+            keep(State);
+        {unfinished, Version} ->
+            keep(State#{unfinished := Version});
+        {tell_unfinished, Client} ->
+            tell(Client, maps:get(unfinished, State)),
             keep(State);
         {finished, Operation, Result} ->
             keep(finish(Operation, Result, State));
@@ -194,11 +199,12 @@ guarded(Fun) ->
 
 %% Work is what must not happen twice; it is run under an operation's id.
 work(Operation, {install, Version, Options}) ->
+    ?MODULE ! {unfinished, unicode:characters_to_binary(Version)},
     Meter = start_meter(),
     Answer = release_handler:install_release(Version, Options),
     ?MODULE ! {measured, Operation, stop_meter(Meter)},
     case Answer of
-        {ok, From, _Description} -> From;
+        {ok, From, _Description} -> ?MODULE ! {unfinished, none}, From;
         Other -> throw(Other)
     end.
 
@@ -264,23 +270,27 @@ named(Pid) ->
         _NoNameOrGone -> Pid
     end.
 
-%% Parameters that the configuration file names and that the loaded application does not have, or still
-%% has as the file of the version before says. Any other value is the application's own doing.
-environment_faults(Config, Before) ->
+%% Parameters that the configuration file names and that the loaded application does not have, or has as
+%% the file of the other version says, and those of the other version alone. Any other value is the
+%% application's own doing.
+environment_faults(Config, Other) ->
     Expected = parameters(Config),
-    Old = case Before of none -> #{}; _ -> parameters(Before) end,
+    Foreign = case Other of none -> #{}; _ -> parameters(Other) end,
     Loaded = [Application || {Application, _, _} <- application:loaded_applications()],
     [{printed(Application), printed(Key), Fault}
-     || {{Application, Key}, Value} <- lists:sort(maps:to_list(Expected)),
+     || {Application, Key} = Parameter <- lists:usort(maps:keys(Expected) ++ maps:keys(Foreign)),
         %% What tells Elixir to complete the configuration while it boots is taken away by that.
         Application =/= elixir,
         lists:member(Application, Loaded),
-        Fault <- fault(application:get_env(Application, Key), Value, maps:find({Application, Key}, Old))].
+        Fault <- fault(application:get_env(Application, Key), maps:find(Parameter, Expected),
+                       maps:find(Parameter, Foreign))].
 
-fault(undefined, _Expected, _Old) -> [absent];
-fault({ok, Expected}, Expected, _Old) -> [];
-fault({ok, Value}, _Expected, {ok, Value}) -> [old];
-fault({ok, _Own}, _Expected, _Old) -> [].
+fault(Value, Value, _Foreign) -> [];
+fault(undefined, {ok, _Expected}, _Foreign) -> [absent];
+fault(undefined, error, _Foreign) -> [];
+fault(Value, {ok, _Expected}, Value) -> [old];
+fault(Value, error, Value) -> [left];
+fault({ok, _Own}, _Expected, _Foreign) -> [].
 
 parameters(File) ->
     {ok, [Entries]} = file:consult(File),
@@ -397,8 +407,15 @@ facts(Nonce) ->
       script => init:script_id(),
       phase => element(1, init:get_status()),
       handler => whereis(release_handler) =/= undefined,
+      unfinished => unfinished(),
       loaded => [{Application, Version} || {Application, _, Version} <- application:loaded_applications()],
       running => [Application || {Application, _, _} <- application:which_applications()]}.
+
+%% The version of the last install, unless that succeeded: the environment may be this version's.
+unfinished() ->
+    Number = make_ref(),
+    ?MODULE ! {tell_unfinished, {self(), Number}},
+    receive {reply, Number, Version} -> Version end.
 
 loaded_md5(Module) ->
     case erlang:module_loaded(Module) of

@@ -82,6 +82,7 @@ fn view(disk: &Disk, vm: Vm) -> VmView {
         code,
         code_detail: code_detail.to_owned(),
         applications: vm.applications,
+        environment: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::driver::Measured;
 use crate::ids::BootNonce;
 use eetf::Term;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Facts {
     pub(super) running: Vec<String>,
     /// Whether it is on its way down, or through `init:restart`.
     pub(super) stopping: bool,
+    /// The version of the last install in this life of the VM, where it has not succeeded.
+    pub(super) unfinished: Option<String>,
 }
 
 impl Facts {
@@ -55,8 +58,49 @@ impl Facts {
             applications: applications.collect::<Option<_>>()?,
             running: running.collect::<Option<_>>()?,
             stopping: as_atom(member(term, "phase")?)? == "stopping",
+            // A VM goes on with the link that it was launched with, and an older one does not say.
+            unfinished: member(term, "unfinished").and_then(as_text),
         })
     }
+}
+
+/// A parameter that is not as the configuration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EnvironmentFault {
+    /// Its application and its name.
+    pub(super) parameter: String,
+    pub(super) kind: EnvironmentFaultKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EnvironmentFaultKind {
+    Absent,
+    /// It has the value of the other version.
+    Other,
+    /// Only the other version has it, with this value; an application's own default may be the same.
+    Left,
+}
+
+impl fmt::Display for EnvironmentFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            EnvironmentFaultKind::Absent => "is not set",
+            EnvironmentFaultKind::Other => "has the value of the other version",
+            EnvironmentFaultKind::Left => "is set as in the other version alone",
+        };
+        write!(out, "{} {what}", self.parameter)
+    }
+}
+
+fn environment_fault(term: &Term) -> Option<EnvironmentFault> {
+    let [application, key, kind] = as_tuple(term)? else { return None };
+    let kind = match as_atom(kind)? {
+        "absent" => EnvironmentFaultKind::Absent,
+        "old" => EnvironmentFaultKind::Other,
+        "left" => EnvironmentFaultKind::Left,
+        _ => return None,
+    };
+    Some(EnvironmentFault { parameter: format!("{} {}", as_text(application)?, as_text(key)?), kind })
 }
 
 /// What the release handler believes of one release.
@@ -206,23 +250,17 @@ impl Vm {
         .ok_or_else(|| malformed("in_old_code", &answer))
     }
 
-    /// Parameters of a configuration file that the VM does not have, or still has as `before` says.
+    /// How the application environment differs from a configuration file, where it is as the file of
+    /// another version says, or lacks something.
     pub(super) async fn environment_faults(
         &self,
         config: &Path,
-        before: Option<&Path>,
-    ) -> Result<Vec<String>, LinkError> {
+        other: Option<&Path>,
+    ) -> Result<Vec<EnvironmentFault>, LinkError> {
         let path = |path: &Path| string(&path.to_string_lossy());
-        let before = before.map_or_else(|| atom("none"), path);
-        let answer = self.query(tuple(vec![atom("environment_faults"), path(config), before])).await?;
-        parse_list(&answer, |fault| match as_tuple(fault)? {
-            [application, key, fault] => {
-                let what = if as_atom(fault)? == "absent" { "is not set" } else { "has the old value" };
-                Some(format!("{} {} {what}", as_text(application)?, as_text(key)?))
-            }
-            _ => None,
-        })
-        .ok_or_else(|| malformed("environment_faults", &answer))
+        let other = other.map_or_else(|| atom("none"), path);
+        let answer = self.query(tuple(vec![atom("environment_faults"), path(config), other])).await?;
+        parse_list(&answer, environment_fault).ok_or_else(|| malformed("environment_faults", &answer))
     }
 
     /// Whether this life of the VM has begun the operation, and perhaps ended it.

@@ -36,6 +36,7 @@ fn vm(v: &str) -> VmView {
         code: BTreeSet::from([version(v)]),
         code_detail: String::new(),
         applications: BTreeMap::from([("shop".to_owned(), v.to_owned())]),
+        environment: Vec::new(),
     }
 }
 
@@ -89,6 +90,15 @@ fn new_environment_over_old_code_is_told_by_the_code() {
     let observed = seen(disk("0.1.0"), VmView { applications: claims, ..vm("0.1.0") });
     assert!(is_up(&observed, "0.1.0"));
     assert!(matches!(observed.condition, Condition::HalfEnvironment { .. }), "{observed:?}");
+}
+
+#[test]
+fn an_environment_that_an_install_left_behind_is_told_where_the_code_is_the_same() {
+    let both = BTreeSet::from([version("0.1.0"), version("0.2.0")]);
+    let left = vec!["shop greeting has the value of the other version".to_owned()];
+    let observed = seen(disk("0.1.0"), VmView { code: both, environment: left, ..vm("0.1.0") });
+    assert!(is_up(&observed, "0.1.0"));
+    assert!(matches!(&observed.condition, Condition::HalfEnvironment { detail } if detail.contains("greeting")));
 }
 
 #[test]
