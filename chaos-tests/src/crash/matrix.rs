@@ -213,8 +213,11 @@ struct Passage {
 
 /// The passages that stand for all: what is passed often is passed for the same reason.
 fn passages(transition: Transition, trace: &[String]) -> Vec<Passage> {
+    let since = transition.broken_from();
+    let begin = trace.iter().position(|point| since.is_none_or(|since| point == since));
+    let (before, trace) = trace.split_at(begin.unwrap_or(trace.len()));
     let count = |point: &String| trace.iter().filter(|passed| *passed == point).count();
-    let (mut passed, mut with_vm) = (BTreeMap::<&String, usize>::new(), transition.from.is_some());
+    let (mut passed, mut with_vm) = (BTreeMap::<&String, usize>::new(), runs_after(transition, before));
     let mut found = Vec::new();
     for point in trace {
         let number = passed.entry(point).or_default();
@@ -231,6 +234,15 @@ fn passages(transition: Transition, trace: &[String]) -> Vec<Passage> {
         }
     }
     found
+}
+
+/// Whether a VM runs once these were passed.
+fn runs_after(transition: Transition, passed: &[String]) -> bool {
+    let changes = |point: &&String| point.starts_with("spawned ") || point.starts_with("stopped ");
+    match passed.iter().rev().find(changes) {
+        Some(last) => last.starts_with("spawned "),
+        None => transition.from.is_some(),
+    }
 }
 
 /// So many of them, evenly: each fault meets other points than its neighbours do.

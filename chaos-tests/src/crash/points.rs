@@ -29,6 +29,7 @@ pub(super) enum Whom {
 #[derive(Serialize)]
 struct Order<'a> {
     point: Option<&'a str>,
+    since: Option<&'a str>,
     passage: usize,
     action: Action,
 }
@@ -50,12 +51,18 @@ impl Points {
 
     /// Records what is passed from now on.
     pub(super) fn record(&self) -> anyhow::Result<()> {
-        self.order(&Order { point: None, passage: 0, action: Action::Hold })
+        self.order(&Order { point: None, since: None, passage: 0, action: Action::Hold })
     }
 
-    /// Arms a point: the passage of it that is meant counts from now.
-    pub(super) fn arm(&self, point: &str, passage: usize, action: Action) -> anyhow::Result<()> {
-        self.order(&Order { point: Some(point), passage, action })
+    /// Arms a point: its passages count from now, or from the first passage of the point `since`.
+    pub(super) fn arm(
+        &self,
+        point: &str,
+        since: Option<&str>,
+        passage: usize,
+        action: Action,
+    ) -> anyhow::Result<()> {
+        self.order(&Order { point: Some(point), since, passage, action })
     }
 
     fn order(&self, order: &Order<'_>) -> anyhow::Result<()> {

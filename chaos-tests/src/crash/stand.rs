@@ -8,10 +8,10 @@ use super::disk::Disk;
 use super::evidence::Code;
 use super::files::Shipped;
 use super::points::Points;
-use super::transition::{BEGINNINGS, Transition};
+use super::transition::{BEGINNINGS, Course, Transition, TurnedBy, VERSIONS};
 use crate::binaries::Binaries;
 use crate::cluster::{APP, Cluster, SpecConfig};
-use crate::ctl::{Ctl, Plan};
+use crate::ctl::{Ctl, Plan, Rollout};
 use crate::process::{self, Identity};
 use crate::samples::Samples;
 use crate::wait;
@@ -55,8 +55,8 @@ impl Stand {
         let disk = Disk::make(&directory.join("n1"))?;
         let cluster = Cluster::prepare(&directory, binaries, 1)?;
         let points = Points::new(&directory.join("points"))?;
-        let versions: Vec<_> = BEGINNINGS.iter().flatten().copied().collect();
-        let shipped = Shipped::read(&samples, &versions)?;
+        let shipped = Shipped::read(&samples, &VERSIONS)?;
+        fs::write(cluster.sick_file(0), "")?;
         let mut stand = Self { cluster, disk, points, boots: 0, sound: BTreeMap::new(), shipped };
         let (name, value) = stand.points.variable();
         stand.cluster.set_environment(&name, &value);
@@ -88,7 +88,7 @@ impl Stand {
     async fn form(&mut self, samples: &Samples) -> anyhow::Result<()> {
         self.cluster.form().await?;
         let ctl = self.ctl();
-        for version in BEGINNINGS.iter().flatten() {
+        for version in VERSIONS {
             ctl.run(&["release", "push", &samples.archive(version).to_string_lossy()]).await?;
         }
         let quick = SpecConfig {
@@ -117,12 +117,12 @@ impl Stand {
         self.begin(transition.from).await?;
         let plan = self.plan(transition).await?;
         self.points.record()?;
-        let id = self.ctl().start(&plan).await?;
+        let id = self.start(transition, &plan).await?;
         let verdict = self.settle(transition, &id, PEACE).await;
         let trace = self.points.trace()?;
         self.points.disarm()?;
         match verdict {
-            Verdict::Ok { on, .. } if on.as_deref() == Some(transition.to) => Ok(trace),
+            Verdict::Ok { on, .. } if on.as_deref() == transition.ends_on() => Ok(trace),
             other => bail!("{} without any fault: {other:?}", transition.name),
         }
     }
@@ -132,8 +132,9 @@ impl Stand {
         self.begin(cell.transition.from).await?;
         // What the node is asked while it is planned for passes points, too.
         let plan = self.plan(&cell.transition).await?;
-        self.points.arm(&cell.point, cell.passage, cell.fault.action())?;
-        let id = self.ctl().start(&plan).await?;
+        let since = cell.transition.broken_from();
+        self.points.arm(&cell.point, since, cell.passage, cell.fault.action())?;
+        let id = self.start(&cell.transition, &plan).await?;
         if !self.reach(&id).await? {
             let why = "the rollout ended without it".to_owned();
             return Ok((Verdict::NotReached { why }, Duration::ZERO));
@@ -190,6 +191,18 @@ impl Stand {
         let method = plan.steps.first().map_or("nothing", |step| &step.method);
         ensure!(method == transition.method, "{} is planned as {method}", transition.name);
         Ok(plan)
+    }
+
+    /// Starts the rollout, and sees to it that it turns back where that is its course.
+    async fn start(&self, transition: &Transition, plan: &Plan) -> anyhow::Result<String> {
+        let ctl = self.ctl();
+        let id = ctl.start(plan).await?;
+        if transition.course == Course::Back(TurnedBy::Operator) {
+            let is_on_trial = |rollout: &Rollout| rollout.nodes.iter().all(|node| node.step == "baking");
+            ctl.rollout_until(&id, "a trial", is_on_trial).await?;
+            ctl.run(&["rollout", "abort", &id, "--revert"]).await?;
+        }
+        Ok(id)
     }
 
     /// Kills the daemon and every VM.

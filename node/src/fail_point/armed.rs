@@ -25,6 +25,8 @@ static DIRECTORY: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os(
 struct Order {
     /// None to record only.
     point: Option<String>,
+    /// Passages count from the first one of this point on; from the order on where it is none.
+    since: Option<String>,
     /// The passage that is meant, the first being 1.
     passage: usize,
     action: Action,
@@ -100,7 +102,8 @@ fn holds(directory: &Path) -> bool {
 fn pass(directory: &Path, what: &str, of: &str) -> Fate {
     let Some(order) = order(directory) else { return Fate::Pass };
     let name = format!("{what} {of}");
-    let passage = record(directory, &name).expect("the test's own directory can be written to");
+    let passage =
+        record(directory, &name, order.since.as_deref()).expect("the test's own directory can be written to");
     let (hit, aimed) = (directory.join("hit"), order.point.as_deref() == Some(&name));
     let reached = aimed && passage == order.passage;
     if reached {
@@ -128,12 +131,14 @@ fn order(directory: &Path) -> Option<Order> {
     Some(serde_json::from_slice(&text).expect("the test writes orders that can be read"))
 }
 
-/// Which passage of the point this is.
-fn record(directory: &Path, name: &str) -> io::Result<usize> {
+/// Which passage of the point this is; none that counts yet is 0.
+fn record(directory: &Path, name: &str, since: Option<&str>) -> io::Result<usize> {
     let path = directory.join("trace");
     let mut trace = File::options().create(true).append(true).open(&path)?;
     trace.write_all(format!("{name}\n").as_bytes())?;
-    Ok(fs::read_to_string(&path)?.lines().filter(|line| *line == name).count())
+    let passed = fs::read_to_string(&path)?;
+    let counted = passed.lines().skip_while(|line| since.is_some_and(|since| *line != since));
+    Ok(counted.filter(|line| *line == name).count())
 }
 
 /// The last two parts of a path, which are the same on every host.

@@ -4,11 +4,12 @@
 use super::blocking;
 use super::error::{Found, StoreError, Wanted};
 use super::files::{Files, create_folder, require_space, sync_folder};
+use crate::fail_point;
 use bytes::Bytes;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PRIVATE_FILE: u32 = 0o600;
@@ -72,7 +73,7 @@ struct Temporary(PathBuf);
 impl Drop for Temporary {
     fn drop(&mut self) {
         // After the rename it is gone already; what cannot be removed now is removed at the next start.
-        let _ = fs::remove_file(&self.0);
+        let _ = point("remove", "store/incoming").and_then(|()| fs::remove_file(&self.0));
     }
 }
 
@@ -80,7 +81,8 @@ impl Incoming {
     fn begin(files: Arc<Files>, wanted: Wanted, announced: u64) -> Result<Self, StoreError> {
         let path = files.fresh_incoming();
         require_space(path.parent().unwrap_or(&path), announced)?;
-        let opened = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&path);
+        let opened = point("create", "store/incoming")
+            .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&path));
         let file = opened.map_err(StoreError::io("create", &path, announced))?;
         let temporary = Temporary(path);
         Ok(Self { files, wanted, announced, written: 0, hasher: blake3::Hasher::new(), file, temporary })
@@ -91,7 +93,8 @@ impl Incoming {
         if self.announced - self.written < length {
             return Err(self.mismatch(Found::MoreThan { announced: self.announced }));
         }
-        self.file.write_all(piece).map_err(StoreError::io("write", &self.temporary.0, self.announced))?;
+        let written = point("write", "store/incoming").and_then(|()| self.file.write_all(piece));
+        written.map_err(StoreError::io("write", &self.temporary.0, self.announced))?;
         self.hasher.update(piece);
         self.written += length;
         Ok(())
@@ -105,21 +108,34 @@ impl Incoming {
         if digest != self.wanted.digest() {
             return Err(self.mismatch(Found::Digest(digest)));
         }
-        self.file.sync_all().map_err(StoreError::io("sync", &self.temporary.0, self.announced))?;
+        let synced = point("fsync", "store/incoming").and_then(|()| self.file.sync_all());
+        synced.map_err(StoreError::io("sync", &self.temporary.0, self.announced))?;
         self.rename()
     }
 
     fn rename(&self) -> Result<(), StoreError> {
         let path = self.files.path(self.wanted);
         let shard = path.parent().expect("a blob lies in a shard");
+        point("mkdir", "store/shard").map_err(StoreError::io("create the directory", shard, 0))?;
         create_folder(shard)?;
-        fs::rename(&self.temporary.0, &path).map_err(StoreError::io("rename to", &path, self.announced))?;
-        sync_folder(shard)?;
+        let renamed = point("rename", "store/content").and_then(|()| fs::rename(&self.temporary.0, &path));
+        renamed.map_err(StoreError::io("rename to", &path, self.announced))?;
+        self.sync(shard, "store/shard")?;
         // The shard may be new: its own name must last as well.
-        sync_folder(shard.parent().expect("a shard lies in the store"))
+        self.sync(shard.parent().expect("a shard lies in the store"), "store/shards")
+    }
+
+    fn sync(&self, folder: &Path, name: &str) -> Result<(), StoreError> {
+        point("fsync", name).map_err(StoreError::io("sync the directory", folder, self.announced))?;
+        sync_folder(folder)
     }
 
     fn mismatch(&self, found: Found) -> StoreError {
         StoreError::Mismatch { wanted: self.wanted, found }
     }
+}
+
+/// Named by what it is: the file's own name is another one each time.
+fn point(operation: &str, what: &str) -> io::Result<()> {
+    fail_point::file(operation, Path::new(what))
 }
