@@ -74,10 +74,9 @@ fn answer_of(host: &Host, version: &str) -> (u64, String) {
 }
 
 /// As `relupctl release relup` does, with the tools of the tests.
-fn make_relup(from: &Path, to: &Path, appup: &Path) {
-    fs::copy(appup, to.join("lib/greeter-0.2.0/ebin/greeter.appup")).unwrap();
+fn make_relup(release: &str, from: &Path, to: &Path) {
     let [up, target] = [(from, "0.1.0"), (to, "0.2.0")]
-        .map(|(tree, version)| tree.join("releases").join(version).join("greeter"));
+        .map(|(tree, version)| tree.join("releases").join(version).join(release));
     let [paths_from, paths_to] = [from, to].map(|tree| tree.join("lib/*/ebin"));
     let code = "[To, From, A, B] = init:get_plain_arguments(),
         ok = systools:make_relup(To, [From], [From], [{path, [A, B]}, {outdir, filename:dirname(To)}]), halt().";
@@ -120,7 +119,8 @@ async fn a_release_of_mix_with_sasl_and_a_relup_is_hot_and_keeps_its_runtime_con
     let host = host("greeter");
     let [from, to] =
         ["0.1.0", "0.2.0"].map(|v| unpack(&host, &samples.join(format!("greeter-{v}.tar.gz")), v));
-    make_relup(&from, &to, &samples.join("greeter.appup"));
+    fs::copy(samples.join("greeter.appup"), to.join("lib/greeter-0.2.0/ebin/greeter.appup")).unwrap();
+    make_relup("greeter", &from, &to);
     fs::create_dir_all(host.root().join("releases")).unwrap();
     fs::write(host.root().join("releases/COOKIE"), "the node's own").unwrap();
     place(&host, from, "0.1.0").await;
@@ -191,6 +191,36 @@ async fn an_umbrella_is_a_release_like_any_other() {
     install_first(&host, "0.1.0").await;
     place(&host, unpack(&host, &to, "0.2.0"), "0.2.0").await;
     goes_by_restart(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_umbrella_goes_hot_where_each_of_its_applications_has_an_appup() {
+    let Some(samples) = samples() else { return };
+    let host = host("umbrella");
+    let [from, to] =
+        ["0.1.0", "0.2.0"].map(|v| unpack(&host, &samples.join(format!("umbrella-{v}.tar.gz")), v));
+    for (application, instructions) in [("front", ""), ("back", "{load_module, 'Elixir.Back'}")] {
+        let way = format!("[{{\"0.1.0\", [{instructions}]}}]");
+        let appup = to.join(format!("lib/{application}-0.2.0/ebin/{application}.appup"));
+        fs::write(appup, format!("{{\"0.2.0\", {way}, {way}}}.")).unwrap();
+    }
+    make_relup("umbrella", &from, &to);
+    place(&host, from, "0.1.0").await;
+    install_first(&host, "0.1.0").await;
+    place(&host, to, "0.2.0").await;
+
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    let checks = host.driver.preflight(&up).await.unwrap();
+    assert!(checks.iter().all(|check| check.result == CheckResult::Passed), "{checks:#?}");
+    host.driver.install(&up).await.unwrap();
+    host.driver.verify(&up).await.unwrap();
+    host.drained(&up).await;
+    host.driver.commit(&up).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.2.0")), Condition::Clean));
+    host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+    let observed = host.driver.observe().await.unwrap();
+    assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.1.0")), Condition::Clean));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,9 @@
 mod erlang_support;
 
 use erlang_support::{Host, transition, vsn};
-use relupd::driver::{Condition, DriverError, Method, Observation, ReleaseDriver, Rung, Running, StagedRelease};
+use relupd::driver::{
+    CheckResult, Condition, DriverError, Method, Observation, ReleaseDriver, Rung, Running, StagedRelease,
+};
 use relupd::ids::Digest;
 use relupd::service::{Service as _, ServiceState};
 use rustix::process::Signal;
@@ -75,6 +77,12 @@ async fn half_env_of_an_install_that_failed_early_is_seen_and_restarted() {
     assert_eq!(host.info()["version"], "0.1.0");
     assert_eq!(host.info()["greeting"], "hello from 0.2.0");
     assert_eq!(observed.version(), Some(&vsn("0.1.0")));
+    let checks = host.driver.preflight(&transition("0.1.0", "0.2.0", Method::Hot)).await.unwrap();
+    let half = checks.iter().find(|check| check.key() == "P13").unwrap();
+    assert!(
+        matches!(&half.result, CheckResult::Failed { reason, .. } if reason.contains("shop")),
+        "{half:?}"
+    );
 
     repaired(&host, "0.1.0").await;
     assert_ne!(host.info()["boot"], boot);

@@ -89,6 +89,9 @@ async fn sabotage_is_named_by_the_check_that_is_for_it() {
         ("releases/0.2.0/sys.config", Box::new(|_| "[{shop, [}]".to_owned()), ("P5", false)),
         ("releases/0.1.0/sys.config", Box::new(|_| "[{shop, [}]".to_owned()), ("P5", false)),
         ("releases/start_erl.data", Box::new(|_| String::new()), ("P6", false)),
+        ("releases/start_erl.data", Box::new(without("0.1.0", "0.2.0")), ("P6", false)),
+        ("releases/RELEASES", Box::new(without("permanent", "unpacked")), ("P6", false)),
+        ("bin/shop", Box::new(|_| "REL_VSN=\"0.2.0\"\n".to_owned()), ("P6", false)),
     ];
     for (file, edit, expected) in cases {
         let path = host.root().join(file);
@@ -102,6 +105,14 @@ async fn sabotage_is_named_by_the_check_that_is_for_it() {
         assert!(has_remedy(&checks), "{checks:#?}");
     }
     assert_eq!(verdict(&host.driver.preflight(&up).await.unwrap()), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_book_is_no_place_to_go_from() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let reason = edited(&host, "releases/RELEASES", |text| text[..text.len() / 2].to_owned(), "P6").await;
+    assert!(reason.contains("RELEASES"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

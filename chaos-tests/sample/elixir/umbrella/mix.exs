@@ -1,4 +1,4 @@
-# Two applications in one release.
+# Two applications in one release, and the release handler.
 defmodule Umbrella.MixProject do
   use Mix.Project
 
@@ -6,7 +6,7 @@ defmodule Umbrella.MixProject do
     [
       apps_path: "apps",
       version: "@VSN@",
-      releases: [umbrella: [version: "@VSN@", applications: [front: :permanent], steps: [:assemble, :tar]]]
+      releases: [umbrella: [version: "@VSN@", applications: [sasl: :permanent, front: :permanent], steps: [:assemble, :tar]]]
     ]
   end
 end

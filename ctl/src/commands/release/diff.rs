@@ -24,6 +24,9 @@ fn text(diff: &v1::ReleaseDiff) -> String {
     parts.extend(applications(&diff.applications));
     parts.extend(modules(diff));
     parts.extend(configuration(&diff.configuration));
+    parts.extend(
+        diff.evaluated.iter().map(|file| format!("{file} differs: each host evaluates it for itself")),
+    );
     parts.extend(supervisors(&diff.supervisors));
     parts.push(match diff.not_applied.as_slice() {
         [] => "a hot upgrade applies all of it".to_owned(),

@@ -11,6 +11,7 @@ use relupd_release::Digest;
 use relupd_release::archive::{self, Archive, ArchiveError, Discard, Limits, Sink};
 use relupd_release::manifest::{EntryKind, Manifest, MemberPath, Mode};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use tokio::sync::mpsc;
@@ -39,13 +40,16 @@ pub(super) async fn push(session: &Session, file: PathBuf) -> anyhow::Result<Pus
     let missing = parse_digests(&answer(client.check_manifest(request).await)?.missing)?;
     let sizes = manifest.contents();
     let total: u64 = missing.iter().filter_map(|digest| sizes.get(digest)).sum();
-    let sent = format!(
+    let mut sent = format!(
         "sent {} of {} files, {} of {}",
         missing.len(),
         sizes.len(),
         human::size(total),
         human::size(manifest.size())
     );
+    if !source.left_out().is_empty() {
+        let _ = write!(sent, "; left out what a running release writes: {}", source.left_out().join(", "));
+    }
     if !missing.is_empty() {
         upload(session, source, Outgoing::new(manifest, missing, total)).await?;
     }

@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::fs::{self, DirEntry, File};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -16,17 +16,26 @@ pub(super) struct Source {
     given: PathBuf,
     /// Goes with the last clone.
     packed: Option<Arc<NamedTempFile>>,
+    left_out: Vec<String>,
 }
 
 impl Source {
     /// Packs a directory; blocks.
     pub(super) fn of(given: PathBuf) -> anyhow::Result<Self> {
-        let packed = if given.is_dir() { Some(pack(&given)?.into()) } else { None };
-        Ok(Self { given, packed })
+        if !given.is_dir() {
+            return Ok(Self { given, packed: None, left_out: Vec::new() });
+        }
+        let (packed, left_out) = pack(&given)?;
+        Ok(Self { given, packed: Some(packed.into()), left_out })
     }
 
     pub(super) fn name(&self) -> std::path::Display<'_> {
         self.given.display()
+    }
+
+    /// What of a directory is not pushed.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     pub(super) fn open(&self) -> anyhow::Result<BufReader<File>> {
@@ -36,16 +45,108 @@ impl Source {
     }
 }
 
-/// Links stay links, as in the archives that release tools make.
-fn pack(directory: &Path) -> anyhow::Result<NamedTempFile> {
-    let packing = || -> std::io::Result<NamedTempFile> {
+/// What a release writes while it runs, at its root: mix, relx and Distillery each have some of them, and
+/// `tmp` holds completed configurations, secrets and all.
+const WRITTEN: [&str; 4] = ["erl_crash.dump", "log", "tmp", "var"];
+
+/// A directory's archive in the making.
+struct Packer {
+    archive: tar::Builder<GzEncoder<BufWriter<File>>>,
+    left_out: Vec<String>,
+}
+
+/// The archive, and what was left out of it.
+fn pack(directory: &Path) -> anyhow::Result<(NamedTempFile, Vec<String>)> {
+    let packing = || -> io::Result<(NamedTempFile, Vec<String>)> {
         let file = NamedTempFile::new()?;
         let packed = GzEncoder::new(BufWriter::new(file.reopen()?), Compression::fast());
         let mut archive = tar::Builder::new(packed);
+        // Links stay links, as in the archives that release tools make.
         archive.follow_symlinks(false);
-        archive.append_dir_all("", directory)?;
-        archive.into_inner()?.finish()?.flush()?;
-        Ok(file)
+        let mut packer = Packer { archive, left_out: Vec::new() };
+        packer.append_directory(directory, Path::new(""))?;
+        packer.archive.into_inner()?.finish()?.flush()?;
+        Ok((file, packer.left_out))
     };
     packing().with_context(|| format!("cannot pack {}", directory.display()))
+}
+
+impl Packer {
+    fn append_directory(&mut self, directory: &Path, name: &Path) -> io::Result<()> {
+        let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+        entries.sort_by_key(DirEntry::file_name);
+        for entry in entries {
+            let is_written = WRITTEN.iter().any(|written| entry.file_name() == *written);
+            if name.as_os_str().is_empty() && is_written {
+                self.left_out.push(entry.file_name().to_string_lossy().into_owned());
+                continue;
+            }
+            self.append(&entry, &name.join(entry.file_name()))?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, entry: &DirEntry, name: &Path) -> io::Result<()> {
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            self.archive.append_dir(name, &path)?;
+            return self.append_directory(&path, name);
+        }
+        // To open a pipe would wait for its other end.
+        if !kind.is_file() && !kind.is_symlink() {
+            let what = "is neither a file nor a directory nor a link, and a release holds nothing else";
+            return Err(io::Error::other(format!("{} {what}: remove it", path.display())));
+        }
+        self.archive.append_path_with_name(&path, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    fn release() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["bin/shop", "lib/shop-0.1.0/tmp/kept", "tmp/sys.config", "log/erlang.log.1"] {
+            let path = directory.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        symlink("shop", directory.path().join("bin/link")).unwrap();
+        directory
+    }
+
+    #[test]
+    fn what_a_running_release_has_written_is_left_out() {
+        let directory = release();
+        let source = Source::of(directory.path().to_owned()).unwrap();
+        let mut packed = tar::Archive::new(flate2::read::GzDecoder::new(source.open().unwrap()));
+        let members: BTreeSet<_> = packed
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().to_string_lossy().trim_end_matches('/').to_owned())
+            .collect();
+        let expected = [
+            "bin",
+            "bin/link",
+            "bin/shop",
+            "lib",
+            "lib/shop-0.1.0",
+            "lib/shop-0.1.0/tmp",
+            "lib/shop-0.1.0/tmp/kept",
+        ];
+        assert_eq!(members, expected.map(str::to_owned).into());
+        assert_eq!(source.left_out(), ["log", "tmp"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_by_name() {
+        let directory = release();
+        let _listening = UnixListener::bind(directory.path().join("bin/socket")).unwrap();
+        let error = Source::of(directory.path().to_owned()).unwrap_err();
+        assert!(format!("{error:#}").contains("bin/socket is neither a file nor"), "{error:#}");
+    }
 }

@@ -1,8 +1,13 @@
 //! Which parameters of the system configuration differ. Values are compared and never shown.
 
-use super::Change;
+use super::{Change, Side, same};
+use crate::manifest::Entry;
 use crate::terms::Term;
 use std::collections::BTreeMap;
+use std::io;
+
+/// Files of a release's own directory that are completed or evaluated on each host: mix's and relx's.
+const EVALUATED: [&str; 2] = ["runtime.exs", "sys.config.src"];
 
 /// A parameter that is not the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +36,15 @@ pub(super) fn compare(from: Option<&Term>, to: Option<&Term>) -> Vec<KeyChange> 
             Some(KeyChange { application: key.0.clone(), key: key.1.clone(), change })
         })
         .collect()
+}
+
+/// Which of the files that only a host can evaluate differ.
+pub(super) fn evaluated<A, B>(from: &Side<'_, A>, to: &Side<'_, B>) -> Vec<&'static str>
+where
+    A: FnMut(&Entry) -> io::Result<Vec<u8>>,
+    B: FnMut(&Entry) -> io::Result<Vec<u8>>,
+{
+    EVALUATED.into_iter().filter(|name| !same(from.own_file(name), to.own_file(name))).collect()
 }
 
 fn parameters(configuration: Option<&Term>) -> BTreeMap<(String, String), &Term> {

@@ -34,6 +34,8 @@ pub struct ReleaseDiff {
     pub modules: Vec<ModuleChange>,
     /// Parameters of the configuration that are not the same; never their values, which may be secret.
     pub configuration: Vec<KeyChange>,
+    /// Files that differ and that are evaluated on each host: what they set is known only there.
+    pub evaluated: Vec<&'static str>,
     /// Changed supervisors.
     pub supervisors: Vec<SupervisorChange>,
     /// The way that a hot upgrade would take.
@@ -135,6 +137,7 @@ impl ReleaseDiff {
             supervisors: supervisors::compare(&compared),
             modules: compared.into_iter().map(|compared| compared.change).collect(),
             configuration: configuration::compare(from.configuration.as_ref(), to.configuration.as_ref()),
+            evaluated: configuration::evaluated(from, to),
             script,
             not_applied: Vec::new(),
         };
@@ -174,6 +177,15 @@ fn applications(
 }
 
 /// Whether two entries hold the same; permissions make no difference here.
+/// Whether both sides have the same file, or neither has it.
+fn same(one: Option<&Entry>, other: Option<&Entry>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same_content(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
 fn same_content(one: &Entry, other: &Entry) -> bool {
     match (&one.kind, &other.kind) {
         (EntryKind::File { digest, .. }, EntryKind::File { digest: other, .. }) => digest == other,

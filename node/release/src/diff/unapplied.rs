@@ -1,6 +1,6 @@
 //! What a hot upgrade does not apply: it is on disk afterwards, and waits for the next restart.
 
-use super::{Change, Children, ReleaseDiff, Side, same_content};
+use super::{Change, Children, ReleaseDiff, Side, same, same_content};
 use crate::manifest::Entry;
 use crate::relup::{Instruction, Script};
 use crate::terms::Term;
@@ -49,14 +49,6 @@ where
     sentences.extend(native_code(from, to));
     sentences.extend(protocols(from, to));
     sentences
-}
-
-fn same(one: Option<&Entry>, other: Option<&Entry>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => same_content(one, other),
-        (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
 }
 
 fn modules(diff: &ReleaseDiff) -> Vec<String> {

@@ -21,6 +21,7 @@ pub(crate) fn diff(name: &ReleaseName, diff: &ReleaseDiff) -> v1::ReleaseDiff {
         supervisors: diff.supervisors.iter().map(supervisor).collect(),
         instructions: script.map(ToString::to_string).collect(),
         not_applied: diff.not_applied.clone(),
+        evaluated: diff.evaluated.iter().copied().map(str::to_owned).collect(),
     }
 }
 

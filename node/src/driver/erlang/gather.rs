@@ -121,7 +121,9 @@ impl ErlangDriver {
         match self.vm.environment_faults(&config, Some(&other)).await {
             Ok(faults) => Ok(faults.iter().map(ToString::to_string).collect()),
             // A file that cannot be read proves nothing, least of all that the environment is whole.
-            Err(LinkError::Failed(reason)) => Ok(vec![format!("its parameters cannot be compared: {reason}")]),
+            Err(LinkError::Failed(reason)) => {
+                Ok(vec![format!("its parameters cannot be compared: {reason}")])
+            }
             Err(error) => Err(error),
         }
     }

@@ -98,7 +98,9 @@ fn an_environment_that_an_install_left_behind_is_told_where_the_code_is_the_same
     let left = vec!["shop greeting has the value of the other version".to_owned()];
     let observed = seen(disk("0.1.0"), VmView { code: both, environment: left, ..vm("0.1.0") });
     assert!(is_up(&observed, "0.1.0"));
-    assert!(matches!(&observed.condition, Condition::HalfEnvironment { detail } if detail.contains("greeting")));
+    assert!(
+        matches!(&observed.condition, Condition::HalfEnvironment { detail } if detail.contains("greeting"))
+    );
 }
 
 #[test]

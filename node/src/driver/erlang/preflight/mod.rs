@@ -43,6 +43,8 @@ impl ErlangDriver {
         let book = book_of(sources);
         let mut checks = vec![self.check_placed(&book, &transition.to).await?];
         if checks.iter().any(|check| check.result != CheckResult::Passed) {
+            // Where the book is torn nothing is registered, and that is what has to be mended.
+            checks.extend(standing(sources, transition));
             return Ok(checks);
         }
         for version in transition.from.iter().chain([&transition.to]) {
