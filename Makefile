@@ -73,7 +73,7 @@ walk: setup
 	mkdir -p target/chaos
 	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json walk --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-# A node broken at every point of every way from one version to another, with real VMs; power cuts take root.
+# A node broken at every point of every way from one version to another and back, with real VMs; power cuts take root.
 # Everything there is, which takes hours: make crash-matrix CELLS=
 CELLS ?= 480
 crash-matrix: setup

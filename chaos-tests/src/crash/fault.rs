@@ -105,7 +105,9 @@ impl Fault {
             Self::KillDaemon | Self::KillVm | Self::KillBoth | Self::PowerCut => operation != "lose",
             Self::DiskFull | Self::NoPermission | Self::ReadOnly => on_disk,
             // The others of its kind are tried everywhere; these show that they tell the truth.
-            Self::FullFileSystem | Self::ReadOnlyRoot => ["create", "move", "remove"].contains(&operation),
+            Self::FullFileSystem => ["create", "move", "remove"].contains(&operation),
+            // The store lies elsewhere.
+            Self::ReadOnlyRoot => Self::FullFileSystem.fits(point) && !point.contains(" store/"),
             Self::LostReply => operation == "lose",
             // It takes as long as the timeouts do: only where a VM is waited for, that it answers, dials in or ends.
             Self::Hang => ["ask", "spawned", "terminate"].contains(&operation),

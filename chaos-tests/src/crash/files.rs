@@ -14,7 +14,10 @@ use std::path::Path;
 pub(super) struct Shipped(BTreeMap<&'static str, Manifest>);
 
 impl Shipped {
-    pub(super) fn read(samples: &Samples, versions: &[&'static str]) -> anyhow::Result<Self> {
+    pub(super) fn read<'a>(
+        samples: &Samples,
+        versions: impl IntoIterator<Item = &'a &'static str>,
+    ) -> anyhow::Result<Self> {
         let mut shipped = BTreeMap::new();
         for version in versions {
             let path = samples.archive(version);

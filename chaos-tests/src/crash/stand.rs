@@ -2,13 +2,14 @@
 
 mod breaking;
 mod judging;
+mod pushing;
 
 use super::cell::{Cell, Verdict};
 use super::disk::Disk;
 use super::evidence::Code;
 use super::files::Shipped;
 use super::points::Points;
-use super::transition::{BEGINNINGS, Course, Transition, TurnedBy, VERSIONS};
+use super::transition::{BEGINNINGS, Course, LATE, Transition, TurnedBy, VERSIONS};
 use crate::binaries::Binaries;
 use crate::cluster::{APP, Cluster, SpecConfig};
 use crate::ctl::{Ctl, Plan, Rollout};
@@ -39,6 +40,7 @@ pub(super) struct Stand {
     points: Points,
     boots: u64,
     sound: BTreeMap<&'static str, Code>,
+    samples: Samples,
     shipped: Shipped,
 }
 
@@ -55,13 +57,13 @@ impl Stand {
         let disk = Disk::make(&directory.join("n1"))?;
         let cluster = Cluster::prepare(&directory, binaries, 1)?;
         let points = Points::new(&directory.join("points"))?;
-        let shipped = Shipped::read(&samples, &VERSIONS)?;
+        let shipped = Shipped::read(&samples, VERSIONS.iter().chain([&LATE]))?;
         fs::write(cluster.sick_file(0), "")?;
-        let mut stand = Self { cluster, disk, points, boots: 0, sound: BTreeMap::new(), shipped };
+        let mut stand = Self { cluster, disk, points, boots: 0, sound: BTreeMap::new(), samples, shipped };
         let (name, value) = stand.points.variable();
         stand.cluster.set_environment(&name, &value);
         stand.points.reboot(0)?;
-        stand.form(&samples).await?;
+        stand.form().await?;
         for beginning in BEGINNINGS {
             if let Some(version) = beginning {
                 let rolled = stand.ctl().roll(APP, version).await?;
@@ -85,12 +87,12 @@ impl Stand {
         beginning.is_none_or(|version| self.sound.contains_key(version))
     }
 
-    async fn form(&mut self, samples: &Samples) -> anyhow::Result<()> {
+    async fn form(&mut self) -> anyhow::Result<()> {
         self.cluster.form().await?;
-        let ctl = self.ctl();
         for version in VERSIONS {
-            ctl.run(&["release", "push", &samples.archive(version).to_string_lossy()]).await?;
+            self.push(version).await?;
         }
+        let ctl = self.ctl();
         let quick = SpecConfig {
             bake: Duration::from_millis(300),
             interval: Duration::from_millis(100),
@@ -115,6 +117,9 @@ impl Stand {
     /// What is passed on the way when nothing breaks.
     pub(super) async fn record(&mut self, transition: &Transition) -> anyhow::Result<Vec<String>> {
         self.begin(transition.from).await?;
+        if transition.course == Course::AfterPush {
+            return self.record_push(transition.to).await;
+        }
         let plan = self.plan(transition).await?;
         self.points.record()?;
         let id = self.start(transition, &plan).await?;
@@ -130,6 +135,9 @@ impl Stand {
     /// Plays a cell, and says how the node ended and how long that took from the end of the fault.
     pub(super) async fn play(&mut self, cell: &Cell) -> anyhow::Result<(Verdict, Duration)> {
         self.begin(cell.transition.from).await?;
+        if cell.transition.course == Course::AfterPush {
+            return self.play_push(cell).await;
+        }
         // What the node is asked while it is planned for passes points, too.
         let plan = self.plan(&cell.transition).await?;
         let since = cell.transition.broken_from();
@@ -139,20 +147,24 @@ impl Stand {
             let why = "the rollout ended without it".to_owned();
             return Ok((Verdict::NotReached { why }, Duration::ZERO));
         }
-        if let Err(why) = self.break_it(cell.fault, &id).await? {
+        if let Err(why) = self.break_it(cell.fault, Some(&id)).await? {
             return Ok((Verdict::NotReached { why }, Duration::ZERO));
         }
         let over = monotonic();
         let verdict = self.settle(&cell.transition, &id, SETTLE).await;
         let recovery = monotonic().since(over);
-        let verdict = match verdict {
+        Ok((self.confirm(&cell.transition, verdict).await?, recovery))
+    }
+
+    /// Has a good end hold, down to the last byte and over a cold start.
+    async fn confirm(&mut self, transition: &Transition, verdict: Verdict) -> anyhow::Result<Verdict> {
+        Ok(match verdict {
             Verdict::Ok { on, phase } => match self.harm(on.as_deref())? {
-                None => self.survives_a_cold_start(&cell.transition, on, phase).await?,
+                None => self.survives_a_cold_start(transition, on, phase).await?,
                 Some(why) => Verdict::Wrong { why },
             },
             verdict => verdict,
-        };
-        Ok((verdict, recovery))
+        })
     }
 
     /// The node as it was when nothing had happened yet.

@@ -22,6 +22,8 @@ pub enum Course {
     There,
     /// Back, and the way back is what is broken.
     Back(TurnedBy),
+    /// To what was ordered, once the release has come: its push is what is broken, and then repeated.
+    AfterPush,
 }
 
 /// Who finds that a release on trial must not stay.
@@ -34,7 +36,7 @@ pub enum TurnedBy {
 }
 
 /// 0.1.0 and 0.2.0 know a relup for each other, 0.3.0 knows one for 0.2.0; 0.4.0 knows none.
-pub(super) const ALL: [Transition; 8] = [
+pub(super) const ALL: [Transition; 9] = [
     there("first", None, "0.1.0", "first"),
     there("hot-up", Some("0.1.0"), "0.2.0", "hot"),
     there("hot-down", Some("0.2.0"), "0.1.0", "hot"),
@@ -43,6 +45,7 @@ pub(super) const ALL: [Transition; 8] = [
     back("first-back", None, "first", TurnedBy::Operator),
     back("hot-back", Some("0.2.0"), "hot", TurnedBy::Health),
     back("restart-back", Some("0.4.0"), "restart", TurnedBy::Operator),
+    Transition { name: "push", from: None, to: LATE, method: "first", course: Course::AfterPush },
 ];
 
 const fn there(
@@ -73,7 +76,7 @@ impl Transition {
     /// The version that it ends on when nothing breaks.
     pub(super) const fn ends_on(&self) -> Option<&'static str> {
         match self.course {
-            Course::There => Some(self.to),
+            Course::There | Course::AfterPush => Some(self.to),
             Course::Back(_) => self.from,
         }
     }
@@ -81,7 +84,7 @@ impl Transition {
     /// The point from whose first passage on something may break; none where that is so from the beginning.
     pub(super) const fn broken_from(&self) -> Option<&'static str> {
         match self.course {
-            Course::There => None,
+            Course::There | Course::AfterPush => None,
             Course::Back(_) => Some("begin roll_back"),
         }
     }
@@ -89,6 +92,9 @@ impl Transition {
 
 /// This version is ill on the node: every way to it is one back.
 const ILL: &str = "0.3.0";
+
+/// This version is not in the node's store before somebody pushes it there.
+pub(super) const LATE: &str = "0.3.1";
 
 /// Every version that lies in the node's store.
 pub(super) const VERSIONS: [&str; 4] = ["0.1.0", "0.2.0", ILL, "0.4.0"];

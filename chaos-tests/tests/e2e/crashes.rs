@@ -20,7 +20,9 @@ async fn a_node_that_is_broken_on_its_way_ends_wholly_on_one_version_or_the_othe
         ("restart-down", Fault::ReadOnly, "write shop/trial", 1),
         ("first-back", Fault::KillDaemon, "remove releases/RELEASES", 1),
         ("hot-back", Fault::PowerCut, "rename releases/RELEASES", 1),
-        ("restart-back", Fault::KillBoth, "fsync bin/shop", 1),
+        ("restart-back", Fault::KillVm, "begin observe", 1),
+        ("push", Fault::DiskFull, "write store/incoming", 2),
+        ("push", Fault::PowerCut, "rename store/content", 1),
     ];
     let cell = |(name, fault, point, passage): (&str, Fault, &str, usize)| Cell {
         transition: Transition::named(name).unwrap(),

@@ -3,6 +3,7 @@
 use super::judging::is_over;
 use super::{Stand, end};
 use crate::crash::fault::Fault;
+use crate::ctl::Ctl;
 use crate::process::Identity;
 use crate::wait;
 use relupd::clock::monotonic;
@@ -10,7 +11,7 @@ use rustix::process::Signal;
 use std::time::Duration;
 
 /// Until a point is reached, or the rollout has ended without it.
-const REACH: Duration = Duration::from_secs(60);
+pub(super) const REACH: Duration = Duration::from_secs(60);
 
 /// How long a VM stands still, at most: every timeout on the way may have to run out.
 const HANG: Duration = Duration::from_secs(600);
@@ -40,7 +41,11 @@ impl Stand {
     }
 
     /// Breaks what is to be broken, until the fault is over; what was not there to be broken, otherwise.
-    pub(super) async fn break_it(&mut self, fault: Fault, id: &str) -> anyhow::Result<Result<(), String>> {
+    pub(super) async fn break_it(
+        &mut self,
+        fault: Fault,
+        id: Option<&str>,
+    ) -> anyhow::Result<Result<(), String>> {
         let vms: Vec<Identity> = self.vms();
         if vms.is_empty() && fault.needs_vm() {
             self.points.disarm()?;
@@ -77,13 +82,13 @@ impl Stand {
     }
 
     /// The VM stands still for as long as the rollout is on its way, unless it is killed for that.
-    async fn hang(&mut self, vms: &[Identity], id: &str) -> anyhow::Result<()> {
+    async fn hang(&mut self, vms: &[Identity], id: Option<&str>) -> anyhow::Result<()> {
         vms.iter().for_each(|vm| vm.signal(Signal::STOP, false));
         self.points.disarm()?;
         let ctl = self.ctl();
         wait::until("the rollout ends, or the VM is killed", HANG, async || {
             let killed = vms.iter().all(|vm| !vm.is_alive());
-            Ok((killed || is_over(&ctl.rollout(id).await?)).then_some(()))
+            Ok((killed || has_ended(&ctl, id).await?).then_some(()))
         })
         .await?;
         vms.iter().for_each(|vm| vm.signal(Signal::CONT, false));
@@ -99,15 +104,23 @@ impl Stand {
     }
 
     /// The disk fails until the rollout has ended, or for a while.
-    async fn trouble(&mut self, id: &str) -> anyhow::Result<()> {
+    async fn trouble(&mut self, id: Option<&str>) -> anyhow::Result<()> {
         let (ctl, began) = (self.ctl(), monotonic());
         while monotonic().since(began) < DISK_TROUBLE {
             // A daemon that cannot write may have ended.
-            match ctl.rollout(id).await {
-                Ok(rollout) if is_over(&rollout) => break,
-                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            if let Ok(true) = has_ended(&ctl, id).await {
+                break;
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
+    }
+}
+
+/// Whether the rollout has ended; one that has not begun has not.
+async fn has_ended(ctl: &Ctl, id: Option<&str>) -> anyhow::Result<bool> {
+    match id {
+        Some(id) => Ok(is_over(&ctl.rollout(id).await?)),
+        None => Ok(false),
     }
 }

@@ -143,14 +143,14 @@ pub struct Ladder {
     pub begun: Option<Rung>,
     /// Whether the driver said that this rung led back.
     pub ended: bool,
-    /// Rungs that did not lead back. None of them is taken again.
+    /// Rungs that did not lead back, each as often as it was taken.
     pub tried: Vec<TriedRung>,
 }
 
 impl Ladder {
-    /// Whether this rung is known not to lead back.
+    /// Whether this rung is known not to lead back, and is not taken again.
     #[must_use]
-    pub fn has_tried(&self, rung: Rung) -> bool {
-        self.tried.iter().any(|tried| tried.rung == rung)
+    pub fn is_spent(&self, rung: Rung) -> bool {
+        self.tried.iter().filter(|tried| tried.rung == rung).count() >= rung.tries()
     }
 }

@@ -292,6 +292,9 @@ impl Core {
                 tracing::warn!(app = %self.app, %rung, reason, "did not lead back");
                 ladder.begun = None;
                 ladder.tried.push(TriedRung { rung, reason });
+                if !ladder.is_spent(rung) {
+                    self.backoff.failed(Kind::Effect, now);
+                }
                 Follow::STORE
             }
         }

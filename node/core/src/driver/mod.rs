@@ -133,6 +133,18 @@ pub enum Rung {
     Unplace,
 }
 
+impl Rung {
+    /// So often it is taken at most. A gentle one that did not lead back leads to the next; after the last one
+    /// comes nobody but an operator, and a VM that died under it may live the next time.
+    #[must_use]
+    pub const fn tries(self) -> usize {
+        match self {
+            Self::RelupDown => 1,
+            Self::Restart | Self::Unplace => 3,
+        }
+    }
+}
+
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -123,6 +123,10 @@ fn strand(view: &View<'_>, node: NodeId) -> Stranded {
     }
 }
 
+/// Each rung with what it last came to.
 fn tried_rungs(tried: &[TriedRung]) -> String {
-    tried.iter().map(|tried| format!("{}: {}", tried.rung, tried.reason)).collect::<Vec<_>>().join("; ")
+    let is_last =
+        |(index, one): &(usize, &TriedRung)| tried[index + 1..].iter().all(|later| later.rung != one.rung);
+    let last = tried.iter().enumerate().filter(is_last);
+    last.map(|(_, one)| format!("{}: {}", one.rung, one.reason)).collect::<Vec<_>>().join("; ")
 }

@@ -87,7 +87,7 @@ async fn a_vm_that_dies_during_its_bake_is_a_failed_verdict() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rung_that_fails_leads_to_the_next_and_is_never_repeated() {
+async fn a_gentle_rung_that_fails_leads_to_the_next() {
     let cluster = Cluster::settled(1, spec()).await;
     cluster.sicken(1, "0.2.0");
     cluster.host(1).script(FakeStep::RollBack(Rung::RelupDown), Fault::Lie).await;
@@ -102,14 +102,28 @@ async fn a_rung_that_fails_leads_to_the_next_and_is_never_repeated() {
 async fn when_no_rung_leads_back_the_operator_is_called() {
     let cluster = Cluster::settled(1, spec()).await;
     cluster.sicken(1, "0.2.0");
-    for rung in [Rung::RelupDown, Rung::Restart] {
+    let taken = [Rung::RelupDown, Rung::Restart, Rung::Restart, Rung::Restart];
+    for rung in taken {
         cluster.host(1).script(FakeStep::RollBack(rung), Fault::Fail("no".to_owned())).await;
     }
     let rollout = cluster.start("0.2.0").await;
     assert!(matches!(cluster.end_of(rollout).await, Phase::NeedsOperator { .. }));
     let step = cluster.rollout(rollout).nodes[&node(1)].step.clone();
     let Step::RevertFailed { tried } = step else { panic!("{step:?}") };
-    assert_eq!(tried.iter().map(|tried| tried.rung).collect::<Vec<_>>(), [Rung::RelupDown, Rung::Restart]);
+    assert_eq!(tried.iter().map(|tried| tried.rung).collect::<Vec<_>>(), taken);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vm_that_dies_under_the_last_rung_needs_no_operator() {
+    for fault in [Fault::Fail("the VM died".to_owned()), Fault::Lie] {
+        let cluster = Cluster::settled(1, spec()).await;
+        cluster.sicken(1, "0.2.0");
+        cluster.host(1).script(FakeStep::RollBack(Rung::RelupDown), Fault::Lie).await;
+        cluster.host(1).script(FakeStep::RollBack(Rung::Restart), fault).await;
+        let rollout = cluster.start("0.2.0").await;
+        assert!(matches!(cluster.end_of(rollout).await, Phase::Reverted { .. }));
+        assert_eq!(cluster.versions(1).await, both("0.1.0"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

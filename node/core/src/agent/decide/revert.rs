@@ -1,5 +1,5 @@
 //! The ladder of ways back. The rungs are chosen from what is seen, above all from what is permanent;
-//! a rung that did not lead back is never taken again, and health is not asked for.
+//! a rung that did not lead back is not taken again, but for the last one, and health is not asked for.
 
 use super::order::Ordered;
 use super::{Action, Authority, Input, describe, is_hung, known, torn, up};
@@ -52,7 +52,7 @@ pub(super) fn descend(input: &Input<'_>, order: &Ordered<'_>, ladder: &Ladder) -
     let found = seen.map_or_else(|| "it could not be observed".to_owned(), describe);
     let rungs = rungs(order, seen);
     let mut noted = Ladder { begun: None, ended: false, tried: ladder.tried.clone() };
-    if let Some(begun) = ladder.begun.filter(|begun| !ladder.has_tried(*begun)) {
+    if let Some(begun) = ladder.begun.filter(|begun| !ladder.is_spent(*begun)) {
         // Cut off in the middle: the last rung is worth another try, any other leads to the next.
         let last = rungs.last() == Some(&begun);
         if ladder.ended || !last {
@@ -60,7 +60,7 @@ pub(super) fn descend(input: &Input<'_>, order: &Ordered<'_>, ladder: &Ladder) -
             noted.tried.push(TriedRung { rung: begun, reason: format!("it {how}, but {found}") });
         }
     }
-    match rungs.into_iter().find(|rung| !noted.has_tried(*rung)) {
+    match rungs.into_iter().find(|rung| !noted.is_spent(*rung)) {
         Some(rung) => {
             noted.begun = Some(rung);
             Descent::Take(rung, noted)

@@ -58,22 +58,29 @@ fn the_way_back_is_chosen_from_what_is_seen() {
 }
 
 #[test]
-fn a_rung_is_never_repeated_and_the_last_failure_is_said() {
+fn a_gentle_rung_is_never_repeated_and_the_last_one_only_a_few_times() {
     let on_ladder = |ladder: Ladder| {
         let mut case = Case::ordered(Order::Revert).sees(seen(Some(("0.2.0", "a")), Some("0.1.0")));
         case.ledger.way_back = Some(WayBack { generation: GENERATION, ladder });
         case
     };
     let ladder = |begun, ended, tried| Ladder { begun, ended, tried };
+    let after_restarts = |count| {
+        let restarts = std::iter::repeat_n(Rung::Restart, count);
+        std::iter::once(Rung::RelupDown).chain(restarts).map(tried).collect::<Vec<_>>()
+    };
     for (noted, expected) in [
         (ladder(None, false, vec![tried(Rung::RelupDown)]), "roll back by restart"),
         // It said that it led back, and did not; or it was cut off: the next one.
         (ladder(Some(Rung::RelupDown), true, vec![]), "roll back by restart"),
         (ladder(Some(Rung::RelupDown), false, vec![]), "roll back by restart"),
-        // The last one, cut off, is worth another try; one that failed is not.
+        // The last one is worth another try: always where it was cut off, a few times where it failed.
         (ladder(Some(Rung::Restart), false, vec![tried(Rung::RelupDown)]), "roll back by restart"),
-        (ladder(Some(Rung::Restart), true, vec![tried(Rung::RelupDown)]), "RevertFailed"),
-        (ladder(None, false, vec![tried(Rung::RelupDown), tried(Rung::Restart)]), "RevertFailed"),
+        (ladder(Some(Rung::Restart), true, after_restarts(0)), "roll back by restart"),
+        (ladder(None, false, after_restarts(2)), "roll back by restart"),
+        (ladder(Some(Rung::Restart), false, after_restarts(2)), "roll back by restart"),
+        (ladder(Some(Rung::Restart), true, after_restarts(2)), "RevertFailed"),
+        (ladder(None, false, after_restarts(3)), "RevertFailed"),
     ] {
         assert_eq!(on_ladder(noted.clone()).name(), expected, "{noted:?}");
     }
