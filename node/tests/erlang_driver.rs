@@ -180,7 +180,7 @@ async fn the_link_comes_back_after_the_daemon_did() {
     let host = host.reopen();
     let mut liveness = host.driver.liveness();
     let up_again = liveness.wait_for(|liveness| matches!(liveness, relupd::driver::Liveness::Up { .. }));
-    tokio::time::timeout(std::time::Duration::from_secs(10), up_again).await.unwrap().unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), up_again).await.unwrap().unwrap();
     assert_eq!(host.driver.observe().await.unwrap().condition, Condition::Trial);
     // The operation has been done: asking again attaches to it.
     host.driver.install(&up).await.unwrap();

@@ -13,11 +13,13 @@ use std::time::Duration;
 struct Request(JoinHandle<std::io::Result<(u16, String)>>);
 
 impl Request {
+    /// Its process is in the app's code before anything is loaded.
     async fn begin(host: &Host, path: &str) -> Self {
-        let (port, path) = (host.port, path.to_owned());
+        let (port, path, others) = (host.port, path.to_owned(), at_work(host));
         let asked = std::thread::spawn(move || erlang_support::get(port, &path));
-        // Its process has to be in the app's code before anything is loaded.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while at_work(host) == others {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         Self(asked)
     }
 
@@ -31,6 +33,13 @@ impl Request {
         assert_eq!(status, 200, "{body}");
         serde_json::from_str::<serde_json::Value>(&body).unwrap()["version"].as_str().unwrap().to_owned()
     }
+}
+
+/// How many slow requests have begun and not ended.
+fn at_work(host: &Host) -> u64 {
+    let (status, body) = host.get("/slow").unwrap();
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str::<serde_json::Value>(&body).unwrap()["at_work"].as_u64().unwrap()
 }
 
 fn lingering(drained: Drained) -> Vec<String> {
@@ -89,8 +98,8 @@ async fn a_process_that_was_passed_over_is_named_and_nothing_is_verified() {
     let host = Host::with(|settings| settings.patience.code_change = Duration::from_millis(500));
     host.first("0.1.0").await;
     host.place("0.2.0").await;
-    host.get("/stall/2000").unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Longer than it takes to come to the suspending, shorter than it is waited for an answer afterwards.
+    host.get("/stall/4000").unwrap();
     let up = transition("0.1.0", "0.2.0", Method::Hot);
     host.driver.install(&up).await.unwrap();
     let refused = host.driver.verify(&up).await.unwrap_err();

@@ -277,7 +277,7 @@ async fn down_is_seen_at_once_and_started_on_what_is_permanent() {
     let mut liveness = host.driver.liveness();
     signal(&host, Signal::KILL).await;
     let down = liveness.wait_for(|lives| *lives == relupd::driver::Liveness::Down);
-    tokio::time::timeout(Duration::from_secs(10), down).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), down).await.unwrap().unwrap();
     // Its sockets are closed a moment before the process is gone; until then it is neither up nor down.
     let mut observed = seen(&host).await;
     while matches!(observed.running, Running::Unknown { .. }) {

