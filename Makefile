@@ -80,10 +80,12 @@ crash-matrix: setup
 	$(CARGO) build -p relupd -p relupctl -p chaos-tests --all-features
 	./target/debug/chaos-crash --directory target/crash-matrix $(if $(CELLS),--cells $(CELLS),--hangs 100)
 
-# The Debian package, target/deb/relupd_VERSION_ARCH.deb.
+# The Debian package, target/deb/relupd_VERSION_ARCH.deb; lintian looks at it where that is installed.
 deb:
 	$(CARGO) build --release -p relupd -p relupctl
-	./deploy/debian/build.sh target/release target/deb
+	package=$$(./deploy/debian/build.sh target/release target/deb) && echo $$package && \
+		if command -v lintian >/dev/null; then lintian --fail-on error $$package; \
+		else echo 'SKIPPED: lintian is not installed (apt-get install lintian)'; fi
 
 # The Erlang module that the daemon carries with it, from its source.
 link: setup

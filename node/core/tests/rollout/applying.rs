@@ -102,6 +102,19 @@ fn the_same_spec_again_changes_nothing() {
 }
 
 #[test]
+fn another_spec_or_an_order_to_stop_makes_earlier_plans_stale() {
+    let mut another = spec();
+    another.upgrade.canary = 0;
+    for command in [Command::ApplyApp { spec: another }, Command::SetRunning { app: app(), running: false }] {
+        let mut world = World::settled(1, spec());
+        let (before, plan) = (basis(&world), world.plan("0.2.0").unwrap());
+        world.apply(command).unwrap();
+        assert_eq!(basis(&world), before + 1);
+        assert!(matches!(world.start_plan(plan), Err(Rejection::StalePlan { .. })));
+    }
+}
+
+#[test]
 fn what_installed_instances_rest_on_does_not_change_under_them() {
     type Change = fn(&mut relupd_core::spec::AppSpec);
     let changes: [(&str, Change); 3] = [
