@@ -44,7 +44,7 @@ pub struct Core {
     spec: AppSpec,
     host_boot: String,
     lives: Liveness,
-    lives_since: Monotonic,
+    pub(super) lives_since: Monotonic,
     generation: Option<Generation>,
     /// When that order came. It is carried out by what is seen from then on.
     ordered_at: Monotonic,

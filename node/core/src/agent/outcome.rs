@@ -115,7 +115,9 @@ impl Core {
                 self.backoff.succeeded(Kind::Repair);
             }
         }
-        self.observation = Some((seen, began));
+        // A VM that died or came up meanwhile may have been seen as it was before, and nothing else would have
+        // anybody look again for long.
+        self.observation = (began >= self.lives_since).then_some((seen, began));
     }
 
     fn placed(&mut self, placed: Result<(), PlaceError>, now: Monotonic) {

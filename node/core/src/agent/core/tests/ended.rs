@@ -175,3 +175,18 @@ fn once_the_proved_life_was_pushed_its_end_is_said_without_a_look() {
     script.case.liveness = Liveness::Down;
     script.expect("failed VmDied");
 }
+
+/// The crash matrix: a VM that was killed while its agent looked stayed down until the next look.
+#[test]
+fn what_was_seen_before_the_vm_died_is_looked_at_again() {
+    let mut case = Case::idle();
+    case.app.rollout = None;
+    let mut script = Script::new(case);
+    let (observe, began) = (script.expect("observe"), script.case.now);
+    script.later(1);
+    script.case.liveness = Liveness::Down;
+    assert_eq!(script.moves().as_ref(), Some(&observe), "it goes on looking");
+    let _follow = script.core.take_in(&observe, Ended::Observed(Ok(stands())), began, script.case.now);
+    script.looks(&seen(None, Some("0.1.0")));
+    script.expect("start");
+}
