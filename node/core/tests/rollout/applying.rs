@@ -6,7 +6,7 @@ use relupd_core::driver::{Method, Observation, Running};
 use relupd_core::ids::{BootNonce, Digest, Generation, RolloutId};
 use relupd_core::samples::{pushed, token};
 use relupd_core::state::app::{Assignment, Instance, Order};
-use relupd_core::state::command::{Command, OrphanOutcome, Report};
+use relupd_core::state::command::{Command, Decision, OrphanOutcome, Report};
 use relupd_core::state::node::Certificate;
 use relupd_core::state::rejection::Rejection;
 use relupd_core::state::release::{MadeFrom, ReleaseRecord};
@@ -112,6 +112,41 @@ fn another_spec_or_an_order_to_stop_makes_earlier_plans_stale() {
         assert_eq!(basis(&world), before + 1);
         assert!(matches!(world.start_plan(plan), Err(Rejection::StalePlan { .. })));
     }
+}
+
+#[test]
+fn a_release_that_changes_and_a_rollout_that_is_decided_or_ends_are_counted() {
+    let mut world = World::settled(1, spec());
+    let before = basis(&world);
+    world.apply(with_relup("0.2.0")).unwrap();
+    assert_eq!(basis(&world), before + 1);
+    let rollout = world.start("0.2.0");
+    let started = basis(&world);
+    world.run_until(rollout, |rollout| rollout.phase == Phase::Committing { decided: true });
+    assert_eq!(basis(&world), started + 1);
+    world.run(rollout);
+    assert_eq!(basis(&world), started + 2);
+}
+
+#[test]
+fn each_decision_and_each_halt_is_a_revision() {
+    let mut world = World::settled(2, spec());
+    let rollout = world.start("0.2.0");
+    let prepare = |number| vec![Decision::Assign { node: node(number), order: Order::Prepare }];
+    world.apply(Command::Decide { rollout, revision: 0, decisions: prepare(1) }).unwrap();
+    assert_eq!(world.rollout(rollout).revision, 1);
+    // Legal, but for being made of what is no more.
+    assert!(world.apply(Command::Decide { rollout, revision: 0, decisions: prepare(2) }).is_err());
+    world.apply(Command::Decide { rollout, revision: 1, decisions: prepare(2) }).unwrap();
+    world.apply(Command::Abort { rollout, mode: AbortMode::Hold }).unwrap();
+    assert_eq!(world.rollout(rollout).revision, 3);
+}
+
+#[test]
+fn each_node_has_a_raft_id_of_its_own() {
+    let world = World::settled(3, spec());
+    let ids: std::collections::BTreeSet<_> = world.state.nodes.values().map(|node| node.raft_id).collect();
+    assert_eq!(ids.len(), 3);
 }
 
 #[test]
