@@ -314,6 +314,10 @@ impl Core {
     /// An effect that seemed to succeed and has to be had again, or did not: only after a while.
     fn done(&mut self, action: &Action, result: Result<(), DriverError>, now: Monotonic) {
         self.backoff.failed(Kind::of(action), now);
+        if matches!(action, Action::Repair { .. }) {
+            // What stood in the way of placing may be mended.
+            self.memory.place_failed = None;
+        }
         if let Err(error) = result {
             tracing::error!(app = %self.app, ?action, error = chain(&error), "did not succeed; trying again");
         }

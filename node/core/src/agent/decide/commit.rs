@@ -138,6 +138,11 @@ fn make_permanent(input: &Input<'_>, order: &Ordered<'_>, life: &BootNonce) -> A
 /// Installs again. A hot installation that failed once is followed by restarts.
 fn install(input: &Input<'_>, order: &Ordered<'_>, seen: &Observation) -> Action {
     if !input.memory.placed {
+        // Nothing can be placed beside a book that is torn. What is down already is not taken down by mending it.
+        let barred = input.memory.place_failed.is_some() && torn(&seen.condition).is_some();
+        if barred && seen.running == Running::Down {
+            return repair(order);
+        }
         return Action::Place { release: order.assignment.to.clone() };
     }
     let life = up(&seen.running).map(|(_, life)| life);

@@ -5,7 +5,7 @@ use crate::agent::decide::Action;
 use crate::agent::ledger::TrialProgress;
 use crate::driver::{Condition, Liveness, Observation, Running};
 use crate::health::Verdict;
-use crate::samples::life;
+use crate::samples::{life, version};
 use crate::state::app::Order;
 use crate::state::rollout::{Phase, Step, Turn};
 
@@ -47,6 +47,23 @@ fn a_torn_book_does_not_keep_a_decided_commit_from_being_carried_out() {
     assert_eq!(case.name(), "repair");
     assert_eq!(case_in(Turn::NotAsked, &case).name(), "AskTurn", "mending may restart it");
     assert_eq!(case.lives(Liveness::Unknown).name(), "observe", "a silent VM is waited for");
+}
+
+/// Seed 9002: the host lost its power, and RELEASES was torn.
+#[test]
+fn a_torn_book_beside_which_nothing_can_be_placed_is_mended_first() {
+    let mut case = Case::ordered(Order::Commit).sees(Observation {
+        condition: Condition::TornPointers { detail: "RELEASES cannot be read".to_owned() },
+        ..seen(None, Some("0.1.0"))
+    });
+    assert_eq!(case.name(), "place", "it may be there already");
+    case.memory.place_failed = Some("RELEASES cannot be read".to_owned());
+    assert_eq!(case.name(), "repair");
+    let running = Observation {
+        running: Running::Up { version: version("0.1.0"), boot_nonce: life("a") },
+        ..case.observation.clone().unwrap()
+    };
+    assert_eq!(case.sees(running).name(), "place", "what serves is not taken down for it");
 }
 
 #[test]
