@@ -51,7 +51,8 @@ pub(super) fn due(input: &Input<'_>, order: &Ordered<'_>) -> Option<Monotonic> {
         return None;
     }
     let left = deadline(order)?.checked_sub(input.contact_age)?;
-    Some(input.now + left)
+    // Once it applies, what it says is done, or there is nothing to do: nobody waits for this very moment.
+    (!left.is_zero()).then(|| input.now + left)
 }
 
 fn may_hold_trial(input: &Input<'_>, order: &Ordered<'_>) -> bool {

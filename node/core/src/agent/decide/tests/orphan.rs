@@ -42,6 +42,19 @@ fn orphans_go_back_in_turn_the_last_place_first() {
     }
 }
 
+/// Seed 6603: it stands on `from`, so that the rule has nothing to do, at the very moment at which it applies.
+#[test]
+fn nobody_waits_for_the_moment_that_it_is() {
+    for (age, until) in [(69, Some(at(101))), (70, None), (71, None)] {
+        let case = Case::ordered(Order::Upgrade).verified().sees(seen(Some(("0.1.0", "a")), Some("0.1.0")));
+        let mut case =
+            waits(case, age).at(Step::Failed { failure: Failure::VmDied { detail: String::new() } });
+        case.instance.observed = case.observation.clone();
+        let Action::Wait { until: found, .. } = case.decide() else { panic!("{:?}", case.decide()) };
+        assert_eq!(found, until, "alone for {age} s");
+    }
+}
+
 #[test]
 fn an_orphan_that_is_back_says_so_and_nothing_else() {
     let mut case = Case::ordered(Order::Upgrade).verified().sees(seen(Some(("0.1.0", "a")), Some("0.1.0")));
