@@ -22,6 +22,12 @@ pub struct Handle<S: StateMachine> {
     shared: Arc<Shared<S>>,
 }
 
+/// Who a raft message says that it is from.
+pub(super) fn sender(message: &[u8]) -> Option<RaftId> {
+    let message = Message::parse_from_bytes(message).ok()?;
+    (message.from != 0).then_some(RaftId(message.from))
+}
+
 impl<S: StateMachine> Clone for Handle<S> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }

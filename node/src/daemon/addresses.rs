@@ -20,11 +20,9 @@ impl Addresses {
     #[must_use]
     pub fn new(peers: &[KnownPeer]) -> Self {
         let book = Arc::new(AddressBook::default());
-        book.replace(peers.iter().map(|peer| PeerAddress {
-            raft: peer.raft,
-            node: peer.node,
-            address: peer.address,
-        }));
+        let told =
+            peers.iter().map(|peer| PeerAddress { raft: peer.raft, node: peer.node, address: peer.address });
+        book.replace(told, []);
         let roster: Roster = peers.iter().map(|peer| (peer.node, peer.address)).collect();
         Self { book, roster: watch::Sender::new(Arc::new(roster)) }
     }
@@ -34,11 +32,13 @@ impl Addresses {
         if state.nodes.is_empty() {
             return;
         }
-        self.book.replace(state.present_nodes().map(|node| PeerAddress {
+        let present = state.present_nodes().map(|node| PeerAddress {
             raft: node.raft_id,
             node: node.id,
             address: node.address,
-        }));
+        });
+        let removed = state.nodes.values().filter(|node| !node.is_present());
+        self.book.replace(present, removed.map(|node| (node.raft_id, node.id)));
         let roster: Roster = state.present_nodes().map(|node| (node.id, node.address)).collect();
         self.roster.send_if_modified(|known| {
             let changed = **known != roster;

@@ -1,8 +1,8 @@
 //! Lets in what peers send: raft messages and forwarded requests.
 
-use super::{AddressBook, MESSAGE_LIMIT};
+use super::{AddressBook, MESSAGE_LIMIT, PeerAddress};
 use crate::consensus::error::ReceiveError;
-use crate::consensus::handle::Handle;
+use crate::consensus::handle::{Handle, sender};
 use crate::consensus::machine::StateMachine;
 use crate::consensus::request::{Reply, refusal};
 use crate::ids::{NodeId, RaftId};
@@ -25,26 +25,27 @@ impl<S: StateMachine> Inbound<S> {
 #[async_trait]
 impl<S: StateMachine> Handler for Inbound<S> {
     async fn handle(&self, peer: NodeId, connection: Connection) {
-        let Some(from) = self.book.raft_id(peer) else {
-            // A node that was admitted a moment ago comes again once this one has heard of it.
-            tracing::debug!(%peer, "no raft id is known for this node; its connection is closed");
-            return;
-        };
+        // Who was admitted while this node was away is known by its messages, and the state may yet say otherwise.
+        let from = self.book.raft_id(peer);
         // Whatever is under way ends with the connection.
         let mut tasks = JoinSet::new();
         loop {
             tokio::select! {
                 stream = connection.accept_uni() => match stream {
                     Ok(stream) => {
-                        tasks.spawn(messages(self.handle.clone(), from, connection.clone(), stream));
+                        let (handle, book) = (self.handle.clone(), Arc::clone(&self.book));
+                        tasks.spawn(messages(handle, book, from, connection.clone(), stream));
                     }
-                    Err(error) => return tracing::debug!(%from, %error, "a raft connection ended"),
+                    Err(error) => return tracing::debug!(%peer, %error, "a raft connection ended"),
                 },
                 request = connection.next_request() => match request {
+                    Ok(_) if self.book.raft_id(peer).is_none() => {
+                        tracing::debug!(%peer, "a request of a node that is not known here is not answered");
+                    }
                     Ok(exchange) => {
                         tasks.spawn(answer(self.handle.clone(), peer, exchange));
                     }
-                    Err(error) => return tracing::debug!(%from, %error, "a raft connection ended"),
+                    Err(error) => return tracing::debug!(%peer, %error, "a raft connection ended"),
                 },
                 Some(_) = tasks.join_next() => {}
             }
@@ -54,13 +55,19 @@ impl<S: StateMachine> Handler for Inbound<S> {
 
 async fn messages<S: StateMachine>(
     handle: Handle<S>,
-    from: RaftId,
+    book: Arc<AddressBook>,
+    known: Option<RaftId>,
     connection: Connection,
     mut stream: RecvStream,
 ) {
+    let peer = connection.node();
     loop {
         match connection.next_frame(&mut stream, MESSAGE_LIMIT).await {
             Ok(Some(message)) => {
+                let Some(from) = known.or_else(|| meet(&handle, &book, &connection, &message)) else {
+                    tracing::debug!(%peer, "no raft id is known for this node; its connection is closed");
+                    return connection.close();
+                };
                 if let Err(error) = handle.receive(from, &message)
                     && !goes_on(from, &error)
                 {
@@ -69,12 +76,24 @@ async fn messages<S: StateMachine>(
             }
             Ok(None) => return,
             Err(error @ StreamError::TooLong { .. }) => {
-                tracing::warn!(%from, %error, "a raft connection is closed");
+                tracing::warn!(%peer, %error, "a raft connection is closed");
                 return connection.close();
             }
-            Err(error) => return tracing::debug!(%from, %error, "a raft stream ended"),
+            Err(error) => return tracing::debug!(%peer, %error, "a raft stream ended"),
         }
     }
+}
+
+/// The member that a node is which nobody here has heard of: what it says itself, unless that is another's. It listens
+/// where it speaks from.
+fn meet<S: StateMachine>(
+    handle: &Handle<S>,
+    book: &AddressBook,
+    connection: &Connection,
+    message: &[u8],
+) -> Option<RaftId> {
+    let raft = sender(message).filter(|raft| *raft != handle.id())?;
+    book.meet(PeerAddress { raft, node: connection.node(), address: connection.remote_address() })
 }
 
 /// Whether the peer is listened to any further.

@@ -15,6 +15,7 @@ use crate::ids::{ClusterId, NodeId, RaftId};
 use crate::transport::{Binding, Credentials, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 struct Node {
@@ -74,7 +75,7 @@ impl Nodes {
         let address = PeerAddress { raft, node, address: transport.local_address() };
         self.running.push(Node { address, transport, book, handle, exit });
         let everybody: Vec<_> = self.running.iter().map(|node| node.address).collect();
-        self.running.iter().for_each(|node| node.book.replace(everybody.iter().copied()));
+        self.running.iter().for_each(|node| node.book.replace(everybody.iter().copied(), []));
     }
 
     async fn of_three() -> Self {
@@ -129,18 +130,43 @@ async fn what_a_peer_may_not_propose_never_enters_the_leaders_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_the_book_does_not_know_is_not_listened_to() {
+async fn a_member_without_an_address_is_not_written_to() {
     let mut nodes = Nodes::new();
     nodes.start(RaftId(1));
     nodes.start(RaftId(2));
-    nodes.running[0].book.replace([nodes.running[0].address]);
+    nodes.running[0].book.replace([nodes.running[0].address], []);
     let [first, second] = &nodes.running[..] else { panic!("two nodes") };
     first.handle.change_membership(MembershipChange::add_learner(RaftId(2))).await.expect("a quorum of one");
     assert_eq!(first.handle.propose(entry(1)).await, Ok(0));
     assert_eq!(second.handle.status().borrow().commit, 0, "it has no address there");
-    first.book.replace([first.address, second.address]);
+    first.book.replace([first.address, second.address], []);
     let mut views = second.handle.views();
     within(views.wait_for(|view| view.as_slice() == [1])).await.expect("heard at last");
+}
+
+/// As a voter that was away while its present leader joined.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_joined_meanwhile_is_heard_and_answered_and_one_that_was_removed_is_not() {
+    for (removed, heard) in [(true, false), (false, true)] {
+        let mut nodes = Nodes::new();
+        nodes.start(RaftId(1));
+        nodes.start(RaftId(2));
+        let [first, second] = &nodes.running[..] else { panic!("two nodes") };
+        let gone = removed.then_some((RaftId(1), first.address.node));
+        second.book.replace([second.address], gone);
+        let change = MembershipChange::add_learner(RaftId(2));
+        first.handle.change_membership(change).await.expect("a quorum of one");
+        assert_eq!(first.handle.propose(entry(1)).await, Ok(0));
+        if heard {
+            let mut views = second.handle.views();
+            within(views.wait_for(|view| view.as_slice() == [1])).await.expect("it listens, and answers");
+        } else {
+            let mut status = first.handle.status();
+            let silent = status.wait_for(|status| status.peers.values().any(|peer| peer.matched > 0));
+            assert!(tokio::time::timeout(Duration::from_millis(500), silent).await.is_err());
+            assert_eq!(second.handle.status().borrow().commit, 0);
+        }
+    }
 }
 
 /// A snapshot of several megabytes takes a stream of its own.
