@@ -55,7 +55,7 @@ pub struct ClusterState {
     /// that is applied while somebody looks at it, and an entry changes little of it.
     pub nodes: BTreeMap<NodeId, Arc<NodeRecord>>,
     /// Releases by name and version.
-    pub releases: BTreeMap<ReleaseName, BTreeMap<ReleaseVersion, ReleaseRecord>>,
+    pub releases: Arc<BTreeMap<ReleaseName, BTreeMap<ReleaseVersion, ReleaseRecord>>>,
     /// Manifests that no rollout may use.
     pub quarantine: BTreeMap<Digest, Quarantine>,
     /// Apps by name.
@@ -159,7 +159,7 @@ impl ClusterState {
                 operators: BTreeMap::new(),
             }),
             nodes: BTreeMap::new(),
-            releases: BTreeMap::new(),
+            releases: Arc::default(),
             quarantine: BTreeMap::new(),
             apps: BTreeMap::new(),
             plans: BTreeMap::new(),

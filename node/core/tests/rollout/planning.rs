@@ -173,7 +173,7 @@ fn a_relup_that_leads_nowhere_back_is_planned_hot_and_said_to_be_refused() {
         is_told(&world, plan);
         // The relup of what runs leads down to the older one, and not up from it again: that is no mistake.
         let mut world = one_way(allowed);
-        let releases = world.state.releases.get_mut(&release("0.1.0").name).unwrap();
+        let releases = Arc::make_mut(&mut world.state.releases).get_mut(&release("0.1.0").name).unwrap();
         releases.get_mut(&version("0.1.0")).unwrap().hot_down_to.insert(version("0.0.9"));
         let plan = world.plan("0.0.9").unwrap();
         assert_eq!(methods(&world, plan), [if allowed { Method::Hot } else { Method::Restart }]);

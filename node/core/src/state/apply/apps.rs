@@ -31,7 +31,10 @@ impl ClusterState {
                 offered: id.manifest,
             });
         }
-        self.releases.entry(id.name.clone()).or_default().insert(id.version.clone(), release.clone());
+        Arc::make_mut(&mut self.releases)
+            .entry(id.name.clone())
+            .or_default()
+            .insert(id.version.clone(), release.clone());
         self.note(context, About::CLUSTER, format!("release {id} pushed"));
         DONE
     }
@@ -51,7 +54,10 @@ impl ClusterState {
             let version = id.version.clone();
             return Err(Rejection::ReleaseInUse { version, app, node });
         }
-        self.releases.entry(id.name.clone()).or_default().insert(id.version.clone(), release.clone());
+        Arc::make_mut(&mut self.releases)
+            .entry(id.name.clone())
+            .or_default()
+            .insert(id.version.clone(), release.clone());
         // Plans that were made for the old content cannot be started any more.
         self.touch_basis_of_release(&id.name);
         self.note(context, About::CLUSTER, format!("release {id} has another relup"));
