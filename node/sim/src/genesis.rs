@@ -4,6 +4,7 @@
 use crate::daemon::Setting;
 use crate::disk::SimulatedDisk;
 use crate::host::{Catalog, ReleaseOdds};
+use crate::machine::Readings;
 use crate::random::Random;
 use crate::traps::Trap;
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use relupd::state::release::{ReleaseId, ReleaseRecord};
 use relupd::state::token::TokenRecord;
 use relupd::state::{ClusterState, Genesis};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The versions of every app, oldest first; the first one runs everywhere at the beginning.
@@ -67,9 +69,10 @@ impl Shape {
 /// Raft ticks slower than on a host, so that a simulated hour is mostly rollouts and not heartbeats.
 pub fn options() -> Options {
     Options {
-        tick: Duration::from_millis(250),
-        election_ticks: 8,
-        heartbeat_ticks: 2,
+        // Hosts tick one after the other, so that a tick this long keeps their elections apart.
+        tick: Duration::from_millis(500),
+        election_ticks: 4,
+        heartbeat_ticks: 1,
         snapshot_every: 64,
         keep_entries: 16,
         snapshot_retry: Duration::from_secs(5),
@@ -84,6 +87,7 @@ pub fn setting(seed: u64, shape: &Shape) -> Setting {
         voters: VoterSettings { replace_after: Duration::from_secs(60), max_voters: shape.voters },
         seed,
         shared: None,
+        readings: Readings::default(),
     }
 }
 
@@ -183,7 +187,7 @@ pub fn admission(place: usize) -> Admission {
     Admission {
         id: node_id(place),
         name: format!("n{:04}", place + 1),
-        address: format!("10.0.{}.{}:4000", place / 250, place % 250 + 1).parse().expect("an address"),
+        address: address(place),
         labels: BTreeMap::new(),
         key: Digest::of(&place.to_be_bytes()),
         sealing_key: vec![],
@@ -191,6 +195,11 @@ pub fn admission(place: usize) -> Admission {
         daemon_version: "0.1.0".to_owned(),
         reads: Format::FIRST,
     }
+}
+
+/// Where its daemon listens.
+pub fn address(place: usize) -> SocketAddr {
+    format!("10.0.{}.{}:4000", place / 250, place % 250 + 1).parse().expect("an address")
 }
 
 fn serial(place: usize) -> Serial {

@@ -143,8 +143,41 @@ impl Shared {
     }
 }
 
+/// Entries as they were read for the record, by index: what several replicas apply is read once for all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Readings(Arc<Mutex<BTreeMap<u64, Reading>>>);
+
+#[derive(Clone, Debug)]
+struct Reading {
+    bytes: Vec<u8>,
+    reads: Format,
+    entry: Arc<Entry>,
+}
+
+/// Replicas are seldom further apart.
+const READINGS_KEPT: usize = 64;
+
+impl Readings {
+    fn entry(&self, index: u64, bytes: &[u8], reads: Format) -> Result<Arc<Entry>, MachineError> {
+        let mut known = self.0.try_lock().expect("a simulation is one thread, and no guard outlives a call");
+        if let Some(reading) = known.get(&index)
+            && reading.bytes == bytes
+            && reading.reads == reads
+        {
+            return Ok(Arc::clone(&reading.entry));
+        }
+        let entry = Arc::new(Entry::decode(bytes, reads)?);
+        known.insert(index, Reading { bytes: bytes.to_vec(), reads, entry: Arc::clone(&entry) });
+        if known.len() > READINGS_KEPT {
+            known.pop_first();
+        }
+        Ok(entry)
+    }
+}
+
 pub struct Recorded {
     inner: Inner,
+    readings: Readings,
     /// Of the daemon that this is.
     reads: Format,
     /// The newest entry since the beginning, or since a snapshot was taken over.
@@ -162,13 +195,14 @@ impl Recorded {
         awaited: ClusterState,
         reads: Format,
         shared: Option<Shared>,
+        readings: Readings,
         records: Sender<Record>,
     ) -> Self {
         let inner = match shared {
             Some(line) => Inner::Shared { line, applied: 0, state: Arc::new(awaited) },
             None => Inner::Own(Replicated::reading(awaited, reads)),
         };
-        Self { inner, reads, newest: None, records }
+        Self { inner, readings, reads, newest: None, records }
     }
 }
 
@@ -205,7 +239,7 @@ impl StateMachine for Recorded {
             Inner::Own(inner) => inner,
         };
         let outcome = inner.apply(index, bytes)?;
-        let entry = Arc::new(Entry::decode(bytes, self.reads)?);
+        let entry = self.readings.entry(index, bytes, self.reads)?;
         let state = index.is_multiple_of(DIGEST_EVERY).then(|| inner.view());
         self.newest = Some(index);
         self.tell(Record::Applied(Applied { index, entry, outcome: outcome.clone(), state }));

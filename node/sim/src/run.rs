@@ -19,6 +19,9 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(3600);
 /// What runs on after everything has settled, so that what is not stable shows.
 const STAYS_SETTLED: Duration = Duration::from_secs(60);
 
+/// Whether everything has settled is looked at this often.
+const LOOKS_EVERY: Duration = Duration::from_millis(500);
+
 /// A run has some twenty thousand events; one of so many goes round in circles.
 const MOST_EVENTS: u64 = 3_000_000;
 
@@ -88,13 +91,15 @@ pub fn run(case: &Case) -> Ended {
 fn live(world: &mut World) {
     let deadline = world.schedule.calm_at + SETTLES_WITHIN;
     let mut settled_at = None;
+    let mut looks_at = Duration::ZERO;
     while world.step() && world.witness.broken.is_none() {
         if world.events > MOST_EVENTS {
             world.witness.say("S11", format!("{MOST_EVENTS} events, and no end"));
         }
-        if !world.calm {
+        if !world.calm || world.now < looks_at {
             continue;
         }
+        looks_at = world.now + LOOKS_EVERY;
         match (is_settled(world), settled_at) {
             (true, Some(since)) if world.now >= since + STAYS_SETTLED => break,
             (true, None) => settled_at = Some(world.now),
@@ -110,7 +115,7 @@ fn live(world: &mut World) {
 
 fn is_settled(world: &World) -> bool {
     world.newest_state().rollouts.values().all(|rollout| rollout.phase.is_terminal())
-        && world.witness.order_left(&world.nodes).is_none()
+        && world.witness.order_left(world.now, &world.nodes).is_none()
 }
 
 /// What many runs came to.

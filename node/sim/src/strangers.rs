@@ -1,6 +1,6 @@
 //! Strangers: peers with a certificate that does not let them in here, who speak to a host as a member would (S10).
 
-use crate::genesis::Shape;
+use crate::genesis::{self, Shape};
 use crate::random::Random;
 use crate::schedule::{Deed, Planned};
 use crate::world::World;
@@ -49,7 +49,7 @@ impl World {
         message.set_msg_type(MessageType::MsgRequestVote);
         (message.to, message.from, message.term) = (to.0, from.0, 1_000_000);
         (message.index, message.log_term) = (1_000_000, 1_000_000);
-        let heard = self.arrives(host, &peer, message);
+        let heard = self.arrives(host, &peer, genesis::address(poses_as), message);
         // A hand-over of leadership, as `consensus::request` writes it.
         let request = Bytes::from(vec![4 << 3, u8::try_from(from.0).unwrap_or_default()]);
         let answered = self.asks(host, &peer, request).is_some();

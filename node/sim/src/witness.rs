@@ -289,8 +289,10 @@ impl Witness {
     }
 
     /// What has ended, and is not yet as it was ordered to be.
-    pub fn order_left(&self, nodes: &[Node]) -> Option<String> {
+    pub fn order_left(&self, now: Duration, nodes: &[Node]) -> Option<String> {
         let survives = |id| self.places.get(&id).is_some_and(|place| self.survives(&nodes[*place]));
-        order_left(&self.state, survives)
+        let sight =
+            Sight { nodes, places: &self.places, fallen: &self.fallen, now, disturbed: &self.disturbed };
+        order_left(&self.state, survives, &sight)
     }
 }

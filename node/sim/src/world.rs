@@ -315,13 +315,12 @@ impl World {
     /// What changed on a host, for the promises.
     fn changes(&mut self, place: usize) {
         self.falls(place);
-        let apps: Vec<_> = self.nodes[place].hosts.keys().cloned().collect();
-        for app in apps {
-            let Some(host) = self.nodes[place].hosts.get_mut(&app) else { continue };
+        let (now, node) = (self.now, &mut self.nodes[place]);
+        for (app, host) in &mut node.hosts {
             for change in host.take_changes() {
-                self.trace.log(self.now, place, || format!("{app}: {:?} by {:?}", change.what, change.cause));
+                self.trace.log(now, place, || format!("{app}: {:?} by {:?}", change.what, change.cause));
                 self.trace.mix_text(&change);
-                self.witness.changed(self.nodes[place].id, &app, &change);
+                self.witness.changed(node.id, app, &change);
             }
         }
     }

@@ -9,7 +9,7 @@ use relupd::state::ClusterState;
 use relupd_sim::daemon::Setting;
 use relupd_sim::disk::SimulatedDisk;
 use relupd_sim::genesis::{self, Shape, node_id};
-use relupd_sim::machine::Recorded;
+use relupd_sim::machine::{Readings, Recorded};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -28,7 +28,13 @@ fn member(place: usize, setting: &Setting, shape: &Shape) -> Member {
     let storage = Storage::open_on(Box::new(disk), setting.cluster, node_id(place)).expect("its own disk");
     let (send, outbox) = channel();
     let send = Box::new(move |message| send.send(message).expect("the test listens"));
-    let machine = Recorded::new(ClusterState::awaited(setting.cluster), Format::NEWEST, None, channel().0);
+    let machine = Recorded::new(
+        ClusterState::awaited(setting.cluster),
+        Format::NEWEST,
+        None,
+        Readings::default(),
+        channel().0,
+    );
     let options = setting.options.clone();
     let mut member = Stepped::new(storage, machine, send, options, place as u64).expect("a member");
     member.begin(Monotonic::default()).expect("it begins");

@@ -20,6 +20,8 @@ use tokio::sync::oneshot;
 pub struct Stepped<S: StateMachine> {
     member: Member<S>,
     seen: Seen<S::View>,
+    /// Something was taken in since it was last worked off.
+    has_work: bool,
 }
 
 /// One attempt to get something into the log.
@@ -104,7 +106,7 @@ impl<S: StateMachine> Stepped<S> {
         life: u64,
     ) -> Result<Self, StartError> {
         let (member, seen) = super::member(storage, machine, outbox, options, life)?;
-        Ok(Self { member, seen })
+        Ok(Self { member, seen, has_work: true })
     }
 
     /// What a member does first.
@@ -119,7 +121,7 @@ impl<S: StateMachine> Stepped<S> {
 
     /// A message of a peer whose identity was checked.
     pub fn receive(&mut self, message: Message, now: Monotonic) {
-        self.member.take(Input::Message(Box::new(message)), now);
+        self.take(Input::Message(Box::new(message)), now);
     }
 
     /// One unit of raft's time. raft-rs draws election timeouts from a global source, so the caller's
@@ -128,17 +130,26 @@ impl<S: StateMachine> Stepped<S> {
     /// # Errors
     /// Where the member is of no more use.
     pub fn tick(&mut self, election_timeout: usize, now: Monotonic) -> Result<(), MemberError> {
+        self.has_work = true;
         self.member.set_election_timeout(election_timeout);
         self.member.tick(now)
     }
 
-    /// Does what was taken in; needed after every other call.
+    fn take(&mut self, input: Input<S::Outcome>, now: Monotonic) {
+        self.has_work = true;
+        self.member.take(input, now);
+    }
+
+    /// Does what was taken in; needed after every other call. Without any there is nothing to do.
     ///
     /// # Errors
     /// Where the member is of no more use.
     pub fn work_off(&mut self, now: Monotonic) -> Result<(), MemberError> {
-        self.member.work_off(now)?;
-        self.member.publish_status();
+        if self.has_work {
+            self.member.work_off(now)?;
+            self.member.publish_status();
+            self.has_work = false;
+        }
         Ok(())
     }
 
@@ -155,7 +166,7 @@ impl<S: StateMachine> Stepped<S> {
     fn attempt(&mut self, payload: Payload, now: Monotonic) -> Attempt<S::Outcome> {
         let (routed, mut route) = oneshot::channel();
         let (waiter, answer) = oneshot::channel();
-        self.member.take(Input::Propose { payload: payload.clone(), routed, waiter }, now);
+        self.take(Input::Propose { payload: payload.clone(), routed, waiter }, now);
         match route.try_recv() {
             Ok(Route::Here) => Attempt { id: None, forward: None, progress: Progress::Watched(answer) },
             Ok(Route::Forward { to, id }) => {
@@ -179,7 +190,7 @@ impl<S: StateMachine> Stepped<S> {
             Ok(Request::TransferLeadership { to }) => Input::Transfer { to, reply },
             Err(error) => return Reply::Refused(error.to_string()).encode(),
         };
-        self.member.take(input, now);
+        self.take(input, now);
         answer.try_recv().unwrap_or(Reply::NotLeader).encode()
     }
 
@@ -188,7 +199,7 @@ impl<S: StateMachine> Stepped<S> {
         let (Some(id), Progress::Watched(_)) = (attempt.id, &attempt.progress) else { return };
         let ended = match reply.map(Reply::decode) {
             Some(Ok(Reply::Accepted(at))) => {
-                self.member.take(Input::Placed { id, at }, now);
+                self.take(Input::Placed { id, at }, now);
                 return;
             }
             Some(Ok(Reply::NotLeader | Reply::Busy | Reply::Transferring)) => Ended::Untouched,
@@ -206,19 +217,19 @@ impl<S: StateMachine> Stepped<S> {
     /// Asks for a linearizable read.
     pub fn read(&mut self, now: Monotonic) -> Read {
         let (waiter, answer) = oneshot::channel();
-        self.member.take(Input::Read(waiter), now);
+        self.take(Input::Read(waiter), now);
         Read(answer)
     }
 
     /// Begins to hand leadership over.
     pub fn transfer(&mut self, to: RaftId, now: Monotonic) {
         let (reply, _answer) = oneshot::channel();
-        self.member.take(Input::Transfer { to, reply }, now);
+        self.take(Input::Transfer { to, reply }, now);
     }
 
     /// The network could not deliver to this peer.
     pub fn unreachable(&mut self, peer: RaftId, now: Monotonic) {
-        self.member.take(Input::Unreachable(peer), now);
+        self.take(Input::Unreachable(peer), now);
     }
 
     /// The applied state.

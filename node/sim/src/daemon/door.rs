@@ -1,6 +1,7 @@
 //! Whom a daemon hears and speaks to. It is the daemon's own book of addresses and its own revocations, each from
 //! the state that it has applied, asked as its transport asks them.
 
+use relupd::consensus::quic::PeerAddress;
 use relupd::daemon::addresses::Addresses;
 use relupd::daemon::upkeep::revocations;
 use relupd::identity::{PeerIdentity, Revocations};
@@ -8,6 +9,7 @@ use relupd::ids::{NodeId, RaftId};
 use relupd::state::ClusterState;
 use relupd::transport::admitted;
 use relupd::transport::join::KnownPeer;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub(super) struct Door {
@@ -41,6 +43,23 @@ impl Door {
         self.follow(state);
         match admitted(peer.clone(), state.cluster, &self.revocations).ok()? {
             PeerIdentity::Node { node, .. } => self.addresses.book().raft_id(node),
+            PeerIdentity::Operator { .. } => None,
+        }
+    }
+
+    /// The same for one that says which member it is, as whoever brings a message does.
+    pub(super) fn meets(
+        &mut self,
+        peer: &PeerIdentity,
+        raft: RaftId,
+        address: SocketAddr,
+        state: &Arc<ClusterState>,
+    ) -> Option<RaftId> {
+        self.follow(state);
+        match admitted(peer.clone(), state.cluster, &self.revocations).ok()? {
+            PeerIdentity::Node { node, .. } => {
+                self.addresses.book().meet(PeerAddress { raft, node, address })
+            }
             PeerIdentity::Operator { .. } => None,
         }
     }

@@ -13,7 +13,7 @@ use crate::disk::SimulatedDisk;
 use crate::figures::Stopwatch;
 use crate::genesis::node_id;
 use crate::host::{Host, OperationId};
-use crate::machine::{Record, Recorded, Shared};
+use crate::machine::{Readings, Record, Recorded, Shared};
 use crate::promises::{self, Violation, what_a_member_says_is_on_its_disk};
 use crate::random::Random;
 use crate::reached::Coverage;
@@ -38,6 +38,7 @@ use relupd::state::command::{Actor, Command};
 use relupd::state::{ClusterState, Outcome};
 use relupd::transport::join::KnownPeer;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -78,6 +79,8 @@ pub struct Setting {
     pub seed: u64,
     /// Where all replicas share one line of states.
     pub shared: Option<Shared>,
+    /// Entries that were read for the record.
+    pub readings: Readings,
 }
 
 /// What of a host its daemon works with.
@@ -150,8 +153,9 @@ impl Daemon {
         let storage =
             Storage::open_on(Box::new(disk.clone()), setting.cluster, me).map_err(|error| died(&error))?;
         let (records_in, records) = channel();
-        let machine =
-            Recorded::new(ClusterState::awaited(setting.cluster), reads, setting.shared.clone(), records_in);
+        let awaited = ClusterState::awaited(setting.cluster);
+        let (shared, readings) = (setting.shared.clone(), setting.readings.clone());
+        let machine = Recorded::new(awaited, reads, shared, readings, records_in);
         let (messages, outbox) = channel();
         let stamp = disk.clone();
         let send = Box::new(move |message| {
@@ -239,6 +243,15 @@ impl Daemon {
             (Some(door), _) => door.hears(peer, &state),
             (None, PeerIdentity::Node { node, .. }) => state.nodes.get(node).map(|node| node.raft_id),
             (None, PeerIdentity::Operator { .. }) => None,
+        }
+    }
+
+    /// The member that this peer is which says that it is that one.
+    pub fn meets(&mut self, peer: &PeerIdentity, raft: RaftId, address: SocketAddr) -> Option<RaftId> {
+        let state = self.core.view();
+        match &mut self.door {
+            Some(door) => door.meets(peer, raft, address, &state),
+            None => self.hears(peer),
         }
     }
 

@@ -128,17 +128,20 @@ impl Daemon {
     }
 
     pub(super) fn hear_hosts(&mut self, now: Duration, ground: &mut Ground<'_>) {
-        let names: Vec<AppName> = ground.hosts.keys().cloned().collect();
-        for name in names {
-            let events = ground.hosts.get_mut(&name).map(|host| host.advance(now)).unwrap_or_default();
-            let (mut context, parts) = self.context(now, ground);
+        let mut heard: Vec<(AppName, host::Event)> = Vec::new();
+        for (name, host) in ground.hosts.iter_mut() {
+            heard.extend(host.advance(now).into_iter().map(|event| (name.clone(), event)));
+        }
+        if heard.is_empty() {
+            return;
+        }
+        let (mut context, parts) = self.context(now, ground);
+        for (name, event) in heard {
             let Some(agent) = parts.agents.get_mut(&name) else { continue };
-            for event in events {
-                if let host::Event::Liveness(liveness) = &event {
-                    context.log(|| format!("{name}: {liveness:?}"));
-                }
-                agent.heard(event, &mut context);
+            if let host::Event::Liveness(liveness) = &event {
+                context.log(|| format!("{name}: {liveness:?}"));
             }
+            agent.heard(event, &mut context);
         }
     }
 

@@ -248,7 +248,7 @@ impl Auditor {
         if let Some((node, applied, state)) = nodes.iter().max_by_key(|(_, applied, _)| *applied) {
             self.found.extend(self.acknowledged.nothing_acknowledged_is_lost(*node, *applied, &self.log));
             self.found.extend(every_rollout_has_ended(state));
-            self.found.extend(no_survivor_still_has_to_go(state, survivors));
+            self.found.extend(no_survivor_still_has_to_go(state, survivors, hosts));
             self.found.extend(a_mix_of_two_versions_is_known_and_repaired(state, hosts));
         }
     }

@@ -12,7 +12,7 @@ pub struct Contact {
     pub from: NodeId,
     /// Who decides about it.
     pub to: NodeId,
-    /// By what `to` has applied, `from` was removed or never belonged to the cluster.
+    /// By what `to` has applied, `from` was removed; or it never belonged to the cluster.
     pub refused: bool,
     /// `to` took in what `from` sent.
     pub heard: bool,
@@ -32,7 +32,7 @@ pub fn a_revoked_peer_changes_nothing_and_learns_nothing(contact: Contact) -> Op
 }
 
 /// Whether a node that has applied this state must have nothing to do with this peer. It asks the state itself and
-/// not what the daemon makes of it. A joiner that has no state yet cannot know.
+/// not what the daemon makes of it. Who is not in it may have been admitted since.
 #[must_use]
 pub fn is_out(peer: &PeerIdentity, state: &ClusterState) -> bool {
     let PeerIdentity::Node { cluster, node, serial } = peer else { return true };
@@ -41,6 +41,6 @@ pub fn is_out(peer: &PeerIdentity, state: &ClusterState) -> bool {
     }
     let revoked = &state.authority.revoked;
     let is_revoked = !revoked.is_empty() && revoked.contains_key(&serial.to_string());
-    let is_gone = state.nodes.get(node).is_none_or(|record| !record.is_present());
-    !state.nodes.is_empty() && (is_revoked || is_gone)
+    let is_gone = state.nodes.get(node).is_some_and(|record| !record.is_present());
+    is_revoked || is_gone
 }

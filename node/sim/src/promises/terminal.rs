@@ -1,8 +1,11 @@
 //! S11.
 
-use super::{Violation, broken};
-use relupd::ids::NodeId;
+use super::{Hosts, Violation, broken};
+use crate::host::ProcessTruth;
+use relupd::ids::{AppName, NodeId};
 use relupd::state::ClusterState;
+use relupd::state::app::Instance;
+use relupd::state::rollout::Phase;
 
 /// A node at the end of the liveness phase, that belongs to the cluster and is not dead for good.
 #[derive(Clone, Copy, Debug)]
@@ -43,19 +46,46 @@ pub(super) fn every_survivor_runs_and_has_caught_up(survivors: &[Survivor], due:
 }
 
 /// S11. An order to go back or to commit outlives a rollout that ended without its node: whoever is back by the end
-/// has obeyed it.
-pub(super) fn no_survivor_still_has_to_go(state: &ClusterState, survivors: &[Survivor]) -> Option<Violation> {
+/// has obeyed it, or cannot, and is named.
+pub(super) fn no_survivor_still_has_to_go(
+    state: &ClusterState,
+    survivors: &[Survivor],
+    hosts: &dyn Hosts,
+) -> Option<Violation> {
     let survives = |node| survivors.iter().any(|survivor| survivor.node == node);
-    order_left(state, survives).map(|left| broken("S11", left))
+    order_left(state, survives, hosts).map(|left| broken("S11", left))
 }
 
 /// Which of these nodes still has to obey an order, and which.
 #[must_use]
-pub fn order_left(state: &ClusterState, survives: impl Fn(NodeId) -> bool) -> Option<String> {
+pub fn order_left(
+    state: &ClusterState,
+    survives: impl Fn(NodeId) -> bool,
+    hosts: &dyn Hosts,
+) -> Option<String> {
     state.apps.iter().find_map(|(name, app)| {
         let mut waiting = app.instances.iter().filter(|(_, instance)| instance.still_has_to_go());
-        let (node, instance) = waiting.find(|(node, _)| survives(**node))?;
+        let (node, instance) = waiting.find(|(node, instance)| {
+            survives(**node) && !is_left_to_an_operator(state, name, **node, instance, hosts)
+        })?;
         let order = instance.assignment.as_ref().map(|order| (order.rollout, order.order));
         Some(format!("{name} on node {node} still has to obey {order:?}"))
     })
+}
+
+/// A release whose VM never comes up on that host is brought on by no order, and a VM that is merely silent is
+/// waited for: the rollout has ended by naming the node, and `cluster remove` settles it.
+fn is_left_to_an_operator(
+    state: &ClusterState,
+    app: &AppName,
+    node: NodeId,
+    instance: &Instance,
+    hosts: &dyn Hosts,
+) -> bool {
+    let order = instance.assignment.as_ref();
+    let ended = order.and_then(|order| state.rollouts.get(&order.rollout)).map(|rollout| &rollout.phase);
+    let Some(Phase::NeedsOperator { nodes, .. }) = ended else { return false };
+    let truth = hosts.truth(node, app);
+    nodes.iter().any(|stranded| stranded.node == node)
+        && truth.is_some_and(|truth| matches!(truth.process, ProcessTruth::Booting(_)))
 }

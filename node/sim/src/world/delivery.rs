@@ -3,6 +3,7 @@
 use super::event::Asked;
 use super::{Departure, Event, NO_ANSWER, World};
 use crate::daemon::Effect;
+use crate::genesis;
 use crate::promises::{Contact, is_out};
 use bytes::Bytes;
 use protobuf::Message as _;
@@ -10,6 +11,7 @@ use raft::eraftpb::Message;
 use relupd::identity::PeerIdentity;
 use relupd::ids::RaftId;
 use std::cmp::Reverse;
+use std::net::SocketAddr;
 
 impl World {
     pub(super) fn is_busy(&self, place: usize) -> bool {
@@ -41,7 +43,7 @@ impl World {
     pub(super) fn deliver(&mut self, to: usize, from: usize, message: Message, left: Departure) {
         let (kind, index) = (message.get_msg_type() as u64, message.index);
         let peer = self.nodes[from].identity.clone();
-        if !self.nodes[from].is_unsent(left) && self.arrives(to, &peer, message) {
+        if !self.nodes[from].is_unsent(left) && self.arrives(to, &peer, genesis::address(from), message) {
             self.trace.mix(kind ^ (to as u64) << 8 ^ (from as u64) << 16 ^ index << 24);
         }
         // Also where this one does not count: those before it may have waited for it.
@@ -51,11 +53,12 @@ impl World {
     }
 
     /// A message of a peer whose certificate says who it is; whether it was taken in (S10).
-    pub fn arrives(&mut self, to: usize, peer: &PeerIdentity, message: Message) -> bool {
+    pub fn arrives(&mut self, to: usize, peer: &PeerIdentity, address: SocketAddr, message: Message) -> bool {
         let now = self.now;
         let node = &mut self.nodes[to];
         let Some(daemon) = &mut node.daemon else { return false };
-        let heard = daemon.hears(peer).is_some_and(|raft| raft.0 == message.from);
+        let claimed = RaftId(message.from);
+        let heard = daemon.meets(peer, claimed, address) == Some(claimed);
         if heard {
             let local = daemon.monotonic(&node.clock, now);
             daemon.receive(message, local);
@@ -81,7 +84,11 @@ impl World {
         let node = &self.nodes[place];
         let (Some(daemon), None) = (&node.daemon, &self.setting.shared) else { return };
         if let PeerIdentity::Node { node: from, .. } = *peer {
-            let refused = is_out(peer, &daemon.state());
+            let state = daemon.state();
+            // Who is not in the state may have been admitted since; whoever is no host here never will be.
+            let is_stranger =
+                || !state.nodes.contains_key(&from) && !self.nodes.iter().any(|node| node.identity == *peer);
+            let refused = is_out(peer, &state) || is_stranger();
             self.witness.contact(Contact { from, to: node.id, refused, heard, answered });
         }
     }

@@ -113,3 +113,26 @@ fn s9_a_mix_that_lasts_is_found_unless_it_is_known_and_left_to_an_operator() {
     assert_eq!(found(true, false), (s9.clone(), BTreeSet::new()));
     assert_eq!(found(false, true), (s9.clone(), s9));
 }
+
+#[test]
+fn s11_an_order_that_is_left_is_found_unless_its_vm_never_comes_up_and_its_node_is_named() {
+    let found = |named: &[u64], fleet: &Fleet| {
+        let stranded = |number: &u64| Stranded {
+            node: node(*number),
+            reason: "it does not get the release permanent".to_owned(),
+            remedy: "remove it".to_owned(),
+        };
+        let nodes = named.iter().map(stranded).collect();
+        let mut end = state(Phase::NeedsOperator { reason: None, nodes }, &Step::Committed);
+        order(&mut end, 1, 1, Order::Commit);
+        let survivors = [Survivor { node: node(1), applied: Some(0) }];
+        let mut auditor = Auditor::new(1);
+        auditor.at_the_end(&[(node(1), 0, Arc::new(end))], &survivors, 0, fleet);
+        broken_by(auditor)
+    };
+    let runs = || Fleet::on("1.0.0", "1.0.0");
+    let hangs = runs().change(1, |truth| truth.process = ProcessTruth::Booting(version("2.0.0")));
+    assert_eq!(found(&[1], &hangs), BTreeSet::new());
+    assert_eq!(found(&[], &hangs), BTreeSet::from(["S11"]));
+    assert_eq!(found(&[1], &runs()), BTreeSet::from(["S11"]));
+}
