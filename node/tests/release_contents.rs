@@ -69,7 +69,7 @@ fn a_diff_says_what_the_relup_does_about_each_module() {
     assert!(down.script.is_some(), "the relup of the version that is left leads down");
 }
 
-/// A release as it was built, but for this file.
+/// A release as it was built, but for this file, which need not have been there.
 fn with(version: &str, at: &str, content: Vec<u8>) -> (Manifest, Files) {
     let (Archive { manifest, .. }, mut files) = open(version);
     let altered = |entry: &Entry| match &entry.kind {
@@ -79,7 +79,13 @@ fn with(version: &str, at: &str, content: Vec<u8>) -> (Manifest, Files) {
         kind => kind.clone(),
     };
     let entry = |entry: &Entry| Entry { path: entry.path.clone(), kind: altered(entry) };
-    let entries = manifest.entries().iter().map(entry).collect();
+    let mut entries: Vec<Entry> = manifest.entries().iter().map(entry).collect();
+    if manifest.entry(at).is_none() {
+        let (size, digest) = (content.len() as u64, Digest::of(&content));
+        let kind = EntryKind::File { mode: Mode::from_bits(0o644), size, digest };
+        entries.push(Entry { path: at.parse().unwrap(), kind });
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
+    }
     let manifest = Manifest::new(manifest.name().clone(), manifest.version().clone(), entries).unwrap();
     files.0.insert(at.parse().unwrap(), content);
     (manifest, files)
@@ -122,6 +128,19 @@ fn a_diff_names_parameters_that_change_and_supervisors_whose_children_do() {
     assert_eq!(changed.children, Children::Change { added, removed });
     // OTP starts nobody for a specification that changed.
     assert!(diff.not_applied.iter().any(|what| what.contains("shop_sup")), "{:?}", diff.not_applied);
+}
+
+#[test]
+fn a_diff_names_what_each_host_evaluates_for_itself() {
+    let evaluated = |content: [&str; 2]| {
+        let (from, from_files) = with("0.1.0", "releases/0.1.0/runtime.exs", content[0].into());
+        let (to, to_files) = with("0.2.0", "releases/0.2.0/runtime.exs", content[1].into());
+        let mut from = Side::open(&from, |entry: &Entry| from_files.get(entry)).unwrap();
+        let mut to = Side::open(&to, |entry: &Entry| to_files.get(entry)).unwrap();
+        ReleaseDiff::between(&mut from, &mut to).unwrap().evaluated
+    };
+    assert_eq!(evaluated(["config :shop, a: 1", "config :shop, a: 2"]), ["runtime.exs"]);
+    assert_eq!(evaluated(["config :shop, a: 1"; 2]), [""; 0]);
 }
 
 #[test]

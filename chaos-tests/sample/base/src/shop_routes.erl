@@ -40,10 +40,14 @@ respond(<<"/slow">>) ->
 respond(<<"/drowsy/", Ms/binary>>) ->
     ok = shop_witness:drowse(binary_to_integer(Ms)),
     {200, json(#{drowsy => true})};
-%% The counter answers nobody for so long.
-respond(<<"/stall/", Ms/binary>>) ->
-    spawn(fun() -> sys:replace_state(shop_counter, fun(State) -> timer:sleep(binary_to_integer(Ms)), State end) end),
+%% The counter answers nobody until it is told to.
+respond(<<"/stall">>) ->
+    Stalled = fun(State) -> receive unstall -> State end end,
+    spawn(fun() -> sys:replace_state(shop_counter, Stalled, infinity) end),
     {200, json(#{stalls => true})};
+respond(<<"/unstall">>) ->
+    shop_counter ! unstall,
+    {200, json(#{stalls => false})};
 %% The module is loaded once more: whoever runs it runs old code.
 respond(<<"/reload">>) ->
     {module, ?MODULE} = code:load_file(?MODULE),

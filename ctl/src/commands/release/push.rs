@@ -48,7 +48,11 @@ pub(super) async fn push(session: &Session, file: PathBuf) -> anyhow::Result<Pus
         human::size(manifest.size())
     );
     if !source.left_out().is_empty() {
-        let _ = write!(sent, "; left out what a running release writes: {}", source.left_out().join(", "));
+        let _ = write!(
+            sent,
+            "; left out, as a running release writes it (an archive may hold it): {}",
+            source.left_out().join(", ")
+        );
     }
     if !missing.is_empty() {
         upload(session, source, Outgoing::new(manifest, missing, total)).await?;

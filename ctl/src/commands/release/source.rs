@@ -45,9 +45,12 @@ impl Source {
     }
 }
 
-/// What a release writes while it runs, at its root: mix, relx and Distillery each have some of them, and
+/// What a release writes at its root while it runs: mix, relx and Distillery each have some of them, and
 /// `tmp` holds completed configurations, secrets and all.
 const WRITTEN: [&str; 4] = ["erl_crash.dump", "log", "tmp", "var"];
+
+/// What relx's script writes beside its template `NAME.src` when it starts, with the variables of that host.
+const COMPLETED: [&str; 2] = ["sys.config", "vm.args"];
 
 /// A directory's archive in the making.
 struct Packer {
@@ -76,12 +79,12 @@ impl Packer {
         let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
         entries.sort_by_key(DirEntry::file_name);
         for entry in entries {
-            let is_written = WRITTEN.iter().any(|written| entry.file_name() == *written);
-            if name.as_os_str().is_empty() && is_written {
-                self.left_out.push(entry.file_name().to_string_lossy().into_owned());
-                continue;
+            let inner = name.join(entry.file_name());
+            if is_written(&entry.path(), &inner) {
+                self.left_out.push(inner.display().to_string());
+            } else {
+                self.append(&entry, &inner)?;
             }
-            self.append(&entry, &name.join(entry.file_name()))?;
         }
         Ok(())
     }
@@ -101,6 +104,16 @@ impl Packer {
     }
 }
 
+/// Whether a running release has made it; `name` is where it lies in the release.
+fn is_written(path: &Path, name: &Path) -> bool {
+    let parts: Vec<_> = name.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    match parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().as_slice() {
+        [root] => WRITTEN.contains(root),
+        ["releases", _version, file] => COMPLETED.contains(file) && path.with_added_extension("src").exists(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +123,15 @@ mod tests {
 
     fn release() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        for file in ["bin/shop", "lib/shop-0.1.0/tmp/kept", "tmp/sys.config", "log/erlang.log.1"] {
+        for file in [
+            "bin/shop",
+            "lib/shop-0.1.0/tmp/kept",
+            "log/erlang.log.1",
+            "releases/0.1.0/sys.config",
+            "releases/0.1.0/sys.config.src",
+            "releases/0.1.0/vm.args",
+            "tmp/sys.config",
+        ] {
             let path = directory.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, file).unwrap();
@@ -129,17 +150,16 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().path().unwrap().to_string_lossy().trim_end_matches('/').to_owned())
             .collect();
+        let files: Vec<_> = members.iter().filter(|member| !directory.path().join(member).is_dir()).collect();
         let expected = [
-            "bin",
             "bin/link",
             "bin/shop",
-            "lib",
-            "lib/shop-0.1.0",
-            "lib/shop-0.1.0/tmp",
             "lib/shop-0.1.0/tmp/kept",
+            "releases/0.1.0/sys.config.src",
+            "releases/0.1.0/vm.args",
         ];
-        assert_eq!(members, expected.map(str::to_owned).into());
-        assert_eq!(source.left_out(), ["log", "tmp"]);
+        assert_eq!(files, expected);
+        assert_eq!(source.left_out(), ["log", "releases/0.1.0/sys.config", "tmp"]);
     }
 
     #[test]

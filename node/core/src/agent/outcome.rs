@@ -278,6 +278,10 @@ impl Core {
             // Not worth an fsync: without it the rung counts as interrupted, and is looked at anyhow.
             Ok(()) => {
                 ladder.ended = true;
+                // A version that comes up and dies again must not be restarted without a pause.
+                if ladder.tried.iter().any(|tried| tried.rung == rung) {
+                    self.backoff.failed(Kind::Effect, now);
+                }
                 Follow::NOTHING
             }
             // It was not begun after all: were it taken for interrupted, a hot way back would not be tried

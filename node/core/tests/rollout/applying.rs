@@ -129,7 +129,7 @@ fn a_release_that_changes_and_a_rollout_that_is_decided_or_ends_are_counted() {
 }
 
 #[test]
-fn each_decision_and_each_halt_is_a_revision() {
+fn each_decision_and_each_order_of_an_operator_is_a_revision() {
     let mut world = World::settled(2, spec());
     let rollout = world.start("0.2.0");
     let prepare = |number| vec![Decision::Assign { node: node(number), order: Order::Prepare }];
@@ -138,8 +138,17 @@ fn each_decision_and_each_halt_is_a_revision() {
     // Legal, but for being made of what is no more.
     assert!(world.apply(Command::Decide { rollout, revision: 0, decisions: prepare(2) }).is_err());
     world.apply(Command::Decide { rollout, revision: 1, decisions: prepare(2) }).unwrap();
-    world.apply(Command::Abort { rollout, mode: AbortMode::Hold }).unwrap();
-    assert_eq!(world.rollout(rollout).revision, 3);
+    let mut revision = 2;
+    for command in [
+        Command::Pause { rollout },
+        Command::Resume { rollout },
+        Command::Promote { rollout },
+        Command::Abort { rollout, mode: AbortMode::Hold },
+    ] {
+        world.apply(command.clone()).unwrap();
+        revision += 1;
+        assert_eq!(world.rollout(rollout).revision, revision, "{command:?}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::terms::Term;
 use std::collections::BTreeMap;
 use std::io;
 
-/// Files of a release's own directory that are completed or evaluated on each host: mix's and relx's.
-const EVALUATED: [&str; 2] = ["runtime.exs", "sys.config.src"];
+/// Files of a release's own directory that each host evaluates: mix's. Nobody completes relx's templates.
+const EVALUATED: [&str; 1] = ["runtime.exs"];
 
 /// A parameter that is not the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -176,7 +176,6 @@ fn applications(
         .collect()
 }
 
-/// Whether two entries hold the same; permissions make no difference here.
 /// Whether both sides have the same file, or neither has it.
 fn same(one: Option<&Entry>, other: Option<&Entry>) -> bool {
     match (one, other) {
@@ -186,6 +185,7 @@ fn same(one: Option<&Entry>, other: Option<&Entry>) -> bool {
     }
 }
 
+/// Whether two entries hold the same; permissions make no difference here.
 fn same_content(one: &Entry, other: &Entry) -> bool {
     match (&one.kind, &other.kind) {
         (EntryKind::File { digest, .. }, EntryKind::File { digest: other, .. }) => digest == other,

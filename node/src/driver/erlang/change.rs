@@ -4,7 +4,6 @@ use super::disk;
 use super::link::LinkError;
 use super::relup_checks::{self, Sides};
 use super::started;
-use super::vm::EnvironmentFaultKind;
 use super::{ErlangDriver, from_link};
 use crate::driver::files::blocking;
 use crate::driver::{Condition, DriverError, Liveness, Measured, Method, Observation, Running, Transition};
@@ -215,15 +214,11 @@ impl ErlangDriver {
             Method::Restart | Method::First => None,
         };
         let faults = self.vm.environment_faults(&file(&transition.to), before.as_deref()).await;
-        let faults: Vec<_> = faults
-            .map_err(|error| from_link(what, error))?
-            .iter()
-            .filter(|fault| fault.kind != EnvironmentFaultKind::Left)
-            .map(ToString::to_string)
-            .collect();
+        let faults = faults.map_err(|error| from_link(what, error))?;
         if faults.is_empty() {
             return Ok(());
         }
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         let reason = format!("the environment is not that of {}: {}", transition.to, faults.join(", "));
         Err(DriverError::Failed { what, reason })
     }

@@ -118,11 +118,16 @@ impl ErlangDriver {
             Some(self.layout.config(&version).with_added_extension("config"))
         };
         let (Some(config), Some(other)) = (file(current), file(begun)) else { return Ok(Vec::new()) };
-        match self.vm.environment_faults(&config, Some(&other)).await {
+        let answer = match self.vm.foreign_parameters(&config, Some(&other)).await {
+            // The other file may be gone with what had failed.
+            Err(LinkError::Failed(_)) => self.vm.foreign_parameters(&config, None).await,
+            answer => answer,
+        };
+        match answer {
             Ok(faults) => Ok(faults.iter().map(ToString::to_string).collect()),
-            // A file that cannot be read proves nothing, least of all that the environment is whole.
-            Err(LinkError::Failed(reason)) => {
-                Ok(vec![format!("its parameters cannot be compared: {reason}")])
+            // What Erlang says of a file that it cannot read may quote it.
+            Err(LinkError::Failed(_)) => {
+                Err(LinkError::Failed(format!("it cannot compare its parameters with {}", config.display())))
             }
             Err(error) => Err(error),
         }

@@ -199,14 +199,25 @@ guarded(Fun) ->
 
 %% Work is what must not happen twice; it is run under an operation's id.
 work(Operation, {install, Version, Options}) ->
+    Before = whole_environment(),
     ?MODULE ! {unfinished, unicode:characters_to_binary(Version)},
     Meter = start_meter(),
     Answer = release_handler:install_release(Version, Options),
     ?MODULE ! {measured, Operation, stop_meter(Meter)},
     case Answer of
-        {ok, From, _Description} -> ?MODULE ! {unfinished, none}, From;
-        Other -> throw(Other)
+        {ok, From, _Description} ->
+            ?MODULE ! {unfinished, none},
+            From;
+        Other ->
+            %% It may have failed before it changed anything.
+            [?MODULE ! {unfinished, none} || whole_environment() =:= Before],
+            throw(Other)
     end.
+
+%% Every parameter of every loaded application; kept as a digest, for it may hold secrets.
+whole_environment() ->
+    erlang:md5(term_to_binary([{Application, Version, lists:sort(application:get_all_env(Application))}
+                               || {Application, _, Version} <- lists:sort(application:loaded_applications())])).
 
 %% The rest changes nothing, or leads to the same state however often it is asked for.
 %% Without sasl there is no handler, and nothing that it could believe.
@@ -250,8 +261,10 @@ query(process_environment) ->
     [unicode:characters_to_binary(Variable) || Variable <- os:getenv()];
 query({in_old_code, Modules}) ->
     in_old_code(Modules);
-query({environment_faults, Config, Before}) ->
-    environment_faults(Config, Before);
+query({environment_faults, Config, Other}) ->
+    [Fault || Fault = {_Application, _Key, Kind} <- environment_faults(Config, Other), Kind =/= left];
+query({foreign_parameters, Config, Other}) ->
+    environment_faults(Config, Other);
 query({unanswering, Modules, Patience}) ->
     unanswering(Modules, Patience).
 

@@ -257,10 +257,29 @@ impl Vm {
         config: &Path,
         other: Option<&Path>,
     ) -> Result<Vec<EnvironmentFault>, LinkError> {
+        self.parameters("environment_faults", config, other).await
+    }
+
+    /// The same, with what only the other version has. A link of a VM that was launched before there was
+    /// this question does not know it, and tells of no install that it could be asked for.
+    pub(super) async fn foreign_parameters(
+        &self,
+        config: &Path,
+        other: Option<&Path>,
+    ) -> Result<Vec<EnvironmentFault>, LinkError> {
+        self.parameters("foreign_parameters", config, other).await
+    }
+
+    async fn parameters(
+        &self,
+        question: &'static str,
+        config: &Path,
+        other: Option<&Path>,
+    ) -> Result<Vec<EnvironmentFault>, LinkError> {
         let path = |path: &Path| string(&path.to_string_lossy());
         let other = other.map_or_else(|| atom("none"), path);
-        let answer = self.query(tuple(vec![atom("environment_faults"), path(config), other])).await?;
-        parse_list(&answer, environment_fault).ok_or_else(|| malformed("environment_faults", &answer))
+        let answer = self.query(tuple(vec![atom(question), path(config), other])).await?;
+        parse_list(&answer, environment_fault).ok_or_else(|| malformed(question, &answer))
     }
 
     /// Whether this life of the VM has begun the operation, and perhaps ended it.
