@@ -152,6 +152,26 @@ fn each_decision_and_each_order_of_an_operator_is_a_revision() {
 }
 
 #[test]
+fn each_report_and_each_removal_is_a_revision() {
+    let mut world = World::settled(3, spec());
+    let rollout = world.start("0.2.0");
+    let prepare = vec![Decision::Assign { node: node(2), order: Order::Prepare }];
+    world.apply(Command::Decide { rollout, revision: 0, decisions: prepare }).unwrap();
+    let generation = instance(&mut world, 2).assignment.as_ref().unwrap().generation;
+    let report = Report::Prepared { method: Method::Hot, checks: vec![] };
+    world.apply(Command::Report { node: node(2), app: app(), generation, report }).unwrap();
+    assert_eq!(world.rollout(rollout).revision, 2);
+    world.run_until(rollout, |rollout| matches!(rollout.nodes[&node(1)].step, Step::Healthy { .. }));
+    let outcome = OrphanOutcome::Back { version: Some(version("0.1.0")) };
+    let orphaned = Command::ReportOrphan { node: node(1), app: app(), rollout, outcome };
+    for command in [Command::RemoveNode { node: node(3) }, orphaned] {
+        let before = world.rollout(rollout).revision;
+        world.apply(command.clone()).unwrap();
+        assert!(world.rollout(rollout).revision > before, "{command:?}");
+    }
+}
+
+#[test]
 fn each_node_has_a_raft_id_of_its_own() {
     let world = World::settled(3, spec());
     let ids: std::collections::BTreeSet<_> = world.state.nodes.values().map(|node| node.raft_id).collect();
