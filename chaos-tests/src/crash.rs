@@ -17,4 +17,5 @@ pub use cell::{Cell, Outcome, Verdict};
 pub use disk::unmount;
 pub use fault::Fault;
 pub use matrix::{Matrix, Selection};
+pub use points::Points;
 pub use transition::Transition;

@@ -1,5 +1,6 @@
 //! The other end of the daemon's fail points: `node/src/fail_point/armed.rs` says what each file is.
 
+use super::fault::Fault;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::fs;
@@ -36,16 +37,21 @@ struct Order<'a> {
 
 /// The directory that the daemon looks into.
 #[derive(Debug)]
-pub(super) struct Points(PathBuf);
+pub struct Points(PathBuf);
 
 impl Points {
-    pub(super) fn new(directory: &Path) -> anyhow::Result<Self> {
+    /// The directory is made.
+    ///
+    /// # Errors
+    /// If it cannot be.
+    pub fn new(directory: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(directory)?;
         Ok(Self(directory.to_owned()))
     }
 
     /// What the daemon must find in its environment.
-    pub(super) fn variable(&self) -> (String, String) {
+    #[must_use]
+    pub fn variable(&self) -> (String, String) {
         ("RELUPD_FAIL_POINTS".to_owned(), self.0.to_string_lossy().into_owned())
     }
 
@@ -65,6 +71,14 @@ impl Points {
         self.order(&Order { point: Some(point), since, passage, action })
     }
 
+    /// Has this fault strike at the first passage from now on.
+    ///
+    /// # Errors
+    /// If the order cannot be written.
+    pub fn break_at(&self, point: &str, fault: Fault) -> anyhow::Result<()> {
+        self.arm(point, None, 1, fault.action())
+    }
+
     fn order(&self, order: &Order<'_>) -> anyhow::Result<()> {
         self.disarm()?;
         for file in ["trace", "hit"] {
@@ -76,12 +90,16 @@ impl Points {
     }
 
     /// Ends whatever was ordered.
-    pub(super) fn disarm(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// If the order cannot be taken away.
+    pub fn disarm(&self) -> anyhow::Result<()> {
         remove(&self.0.join("order"))
     }
 
     /// Whether the armed point has been reached.
-    pub(super) fn is_hit(&self) -> bool {
+    #[must_use]
+    pub fn is_hit(&self) -> bool {
         self.0.join("hit").exists()
     }
 
