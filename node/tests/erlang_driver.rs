@@ -258,7 +258,7 @@ async fn what_runs_without_its_applications_or_environment_is_not_verified() {
     host.driver.install(&up).await.unwrap();
     host.driver.verify(&up).await.unwrap();
     for (what, expected) in [
-        ("/relapse", "shop greeting has the old value"),
+        ("/relapse", "shop greeting has the value of the other version"),
         ("/forget", "shop greeting is not set"),
         ("/quit", "applications of the release do not run: shop"),
     ] {

@@ -46,6 +46,8 @@ impl Host {
         host.driver.install(&first).await.unwrap();
         host.driver.verify(&first).await.unwrap();
         host.driver.commit(&first).await.unwrap();
+        // One that is stopped before it has said anything never does.
+        host.said(1).await;
         host
     }
 
@@ -70,10 +72,17 @@ impl Host {
         assert!(self.driver.is_placed(&staged.version, &staged.manifest).await.unwrap());
     }
 
-    /// What the programs said of themselves, in the order of their starts.
-    fn said(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.directory.path().join("said")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+    /// What the programs said of themselves, in the order of their starts, once so many have: a program is
+    /// started before it says anything.
+    async fn said(&self, starts: usize) -> Vec<String> {
+        loop {
+            let text = fs::read_to_string(self.directory.path().join("said")).unwrap_or_default();
+            let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            if lines.len() >= starts && text.ends_with('\n') {
+                return lines;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn stands(&self, permanent: Option<&str>, running: Option<&str>, condition: Condition) {
@@ -168,12 +177,12 @@ async fn a_restart_is_a_trial_until_it_is_committed() {
     let line = |version: &str| {
         format!("{version} {} hello serve --fast", root.join("versions").join(version).display())
     };
+    // Each was started once, as itself, in its own directory.
+    assert_eq!(host.said(2).await, [line("0.1.0"), line("0.2.0")]);
     let mut liveness = host.driver.liveness();
     host.driver.stop().await.unwrap();
     assert!(matches!(*liveness.borrow_and_update(), Liveness::Down));
     host.stands(Some("0.2.0"), None, Condition::Stopped).await;
-    // Each was started once, as itself, in its own directory.
-    assert_eq!(host.said(), [line("0.1.0"), line("0.2.0")]);
 }
 
 #[tokio::test]
@@ -309,7 +318,7 @@ async fn a_torn_pointer_is_written_again() {
         host.driver.repair(Some(&vsn("0.1.0"))).await.unwrap();
         host.stands(Some("0.1.0"), Some("0.1.0"), Condition::Clean).await;
     }
-    assert_eq!(host.said().len(), 1, "what ran was left alone");
+    assert_eq!(host.said(1).await.len(), 1, "what ran was left alone");
     host.end().await;
 }
 
