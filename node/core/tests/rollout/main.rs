@@ -9,6 +9,7 @@ mod applying;
 mod back;
 mod bad_input;
 mod catch_up;
+mod counting;
 mod deadlines;
 mod forward;
 mod limits;

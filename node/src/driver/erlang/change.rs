@@ -218,7 +218,6 @@ impl ErlangDriver {
         if faults.is_empty() {
             return Ok(());
         }
-        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         let reason = format!("the environment is not that of {}: {}", transition.to, faults.join(", "));
         Err(DriverError::Failed { what, reason })
     }

@@ -123,14 +123,13 @@ impl ErlangDriver {
             Err(LinkError::Failed(_)) => self.vm.foreign_parameters(&config, None).await,
             answer => answer,
         };
-        match answer {
-            Ok(faults) => Ok(faults.iter().map(ToString::to_string).collect()),
+        answer.map_err(|error| match error {
             // What Erlang says of a file that it cannot read may quote it.
-            Err(LinkError::Failed(_)) => {
-                Err(LinkError::Failed(format!("it cannot compare its parameters with {}", config.display())))
+            LinkError::Failed(_) => {
+                LinkError::Failed(format!("it cannot compare its parameters with {}", config.display()))
             }
-            Err(error) => Err(error),
-        }
+            error => error,
+        })
     }
 
     async fn code(&self, book: &Book) -> Result<Code, LinkError> {

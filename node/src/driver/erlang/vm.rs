@@ -10,7 +10,6 @@ use crate::driver::Measured;
 use crate::ids::BootNonce;
 use eetf::Term;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,43 +63,17 @@ impl Facts {
     }
 }
 
-/// A parameter that is not as the configuration says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EnvironmentFault {
-    /// Its application and its name.
-    pub(super) parameter: String,
-    pub(super) kind: EnvironmentFaultKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EnvironmentFaultKind {
-    Absent,
-    /// It has the value of the other version.
-    Other,
-    /// Only the other version has it, with this value; an application's own default may be the same.
-    Left,
-}
-
-impl fmt::Display for EnvironmentFault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            EnvironmentFaultKind::Absent => "is not set",
-            EnvironmentFaultKind::Other => "has the value of the other version",
-            EnvironmentFaultKind::Left => "is set as in the other version alone",
-        };
-        write!(out, "{} {what}", self.parameter)
-    }
-}
-
-fn environment_fault(term: &Term) -> Option<EnvironmentFault> {
+/// A parameter that is not as the configuration says, in words.
+fn environment_fault(term: &Term) -> Option<String> {
     let [application, key, kind] = as_tuple(term)? else { return None };
-    let kind = match as_atom(kind)? {
-        "absent" => EnvironmentFaultKind::Absent,
-        "old" => EnvironmentFaultKind::Other,
-        "left" => EnvironmentFaultKind::Left,
+    let what = match as_atom(kind)? {
+        "absent" => "is not set",
+        "old" => "has the value of the other version",
+        // An application's own default may be the same.
+        "left" => "is set as in the other version alone",
         _ => return None,
     };
-    Some(EnvironmentFault { parameter: format!("{} {}", as_text(application)?, as_text(key)?), kind })
+    Some(format!("{} {} {what}", as_text(application)?, as_text(key)?))
 }
 
 /// What the release handler believes of one release.
@@ -256,7 +229,7 @@ impl Vm {
         &self,
         config: &Path,
         other: Option<&Path>,
-    ) -> Result<Vec<EnvironmentFault>, LinkError> {
+    ) -> Result<Vec<String>, LinkError> {
         self.parameters("environment_faults", config, other).await
     }
 
@@ -266,7 +239,7 @@ impl Vm {
         &self,
         config: &Path,
         other: Option<&Path>,
-    ) -> Result<Vec<EnvironmentFault>, LinkError> {
+    ) -> Result<Vec<String>, LinkError> {
         self.parameters("foreign_parameters", config, other).await
     }
 
@@ -275,7 +248,7 @@ impl Vm {
         question: &'static str,
         config: &Path,
         other: Option<&Path>,
-    ) -> Result<Vec<EnvironmentFault>, LinkError> {
+    ) -> Result<Vec<String>, LinkError> {
         let path = |path: &Path| string(&path.to_string_lossy());
         let other = other.map_or_else(|| atom("none"), path);
         let answer = self.query(tuple(vec![atom(question), path(config), other])).await?;
