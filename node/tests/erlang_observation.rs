@@ -8,6 +8,7 @@ mod erlang_support;
 use erlang_support::{Host, transition, vsn};
 use relupd::driver::{
     CheckResult, Condition, DriverError, Method, Observation, ReleaseDriver, Rung, Running, StagedRelease,
+    Transition,
 };
 use relupd::ids::Digest;
 use relupd::service::{Service as _, ServiceState};
@@ -209,6 +210,29 @@ async fn torn_disk_without_a_book_is_rebuilt_from_the_placed_releases_under_the_
         assert_eq!(files.each_ref().map(|file| std::fs::read(file).unwrap()), sound);
     }
     assert_eq!(host.info()["boot"], boot);
+}
+
+/// Nobody may be there to order a repair of a node that lost contact: its last rung needs none.
+#[tokio::test(flavor = "multi_thread")]
+async fn torn_disk_does_not_bar_the_way_back_by_restart() {
+    let host = Host::running("0.1.0").await;
+    host.place("0.2.0").await;
+    let book = host.root().join("releases/RELEASES");
+    let sound = fs::read(&book).unwrap();
+    let up = transition("0.1.0", "0.2.0", Method::Hot);
+    for (run, runs) in [("1", true), ("2", false)] {
+        let up = Transition { operation: format!("test/{run}"), ..up.clone() };
+        host.driver.install(&up).await.unwrap();
+        if !runs {
+            host.driver.stop().await.unwrap();
+        }
+        fs::write(&book, "").unwrap();
+        host.driver.roll_back(&up, Rung::Restart).await.unwrap();
+        let observed = seen(&host).await;
+        assert_eq!((observed.permanent, observed.condition), (Some(vsn("0.1.0")), Condition::Clean));
+        assert_eq!(host.info()["version"], "0.1.0");
+        assert_eq!(fs::read(&book).unwrap(), sound);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,6 +89,9 @@ impl World {
                 if let Accident::DiskRefuses(_) = accident {
                     self.after(Duration::from_secs(40), Event::Relief(Relief::FreeRoot(host)));
                 }
+                if let Accident::CannotBoot = accident {
+                    self.after(Duration::from_secs(50), Event::Relief(Relief::Boot(host)));
+                }
                 if let Some(machine) = self.nodes[host].hosts.get_mut(&app) {
                     machine.accident(now, accident);
                 }
@@ -218,15 +221,19 @@ impl World {
                 self.nodes[host].drawer.fsync = Duration::ZERO;
             }
             Relief::Fetch(host) => self.nodes[host].drawer.cannot_fetch = false,
-            Relief::FreeRoot(host) => {
-                self.coverage.accident(&Accident::DiskRecovers);
-                for machine in self.nodes[host].hosts.values_mut() {
-                    machine.accident(now, Accident::DiskRecovers);
-                }
-                self.settle(host);
-            }
+            Relief::FreeRoot(host) => self.ends(host, &Accident::DiskRecovers),
+            Relief::Boot(host) => self.ends(host, &Accident::CanBoot),
             Relief::Calm => self.calm_down(),
         }
+    }
+
+    fn ends(&mut self, host: usize, accident: &Accident) {
+        let now = self.now;
+        self.coverage.accident(accident);
+        for machine in self.nodes[host].hosts.values_mut() {
+            machine.accident(now, accident.clone());
+        }
+        self.settle(host);
     }
 
     /// Every fault ends; from now on everything has to settle.
@@ -238,6 +245,7 @@ impl World {
             self.relieve(Relief::FreeDisk(host));
             self.relieve(Relief::FastDisk(host));
             self.relieve(Relief::FreeRoot(host));
+            self.relieve(Relief::Boot(host));
             self.relieve(Relief::Fetch(host));
             self.nodes[host].disk.platter().crash = None;
             if !self.nodes[host].powered {

@@ -71,8 +71,8 @@ pub fn options() -> Options {
     Options {
         // Hosts tick one after the other, so that a tick this long keeps their elections apart.
         tick: Duration::from_millis(500),
-        election_ticks: 4,
-        heartbeat_ticks: 1,
+        election_ticks: 5,
+        heartbeat_ticks: 2,
         snapshot_every: 64,
         keep_entries: 16,
         snapshot_retry: Duration::from_secs(5),

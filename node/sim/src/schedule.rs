@@ -370,7 +370,8 @@ fn accident(random: &mut Random) -> Accident {
         let text = random.pick(&VERSIONS).expect("there are versions");
         crate::genesis::version(text)
     };
-    match random.below(15) {
+    match random.below(16) {
+        15 => Accident::CannotBoot,
         13 => Accident::ScriptTorn,
         14 => Accident::TrialTorn,
         0..=3 => Accident::VmKilled,

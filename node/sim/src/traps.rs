@@ -24,10 +24,14 @@ enum Kind {
     StuckIsRemoved,
     /// What has halted is aborted before it turns round.
     HaltedIsAborted,
+    /// The app of a node does not stay up while it is made permanent.
+    FailsCommitting,
+    /// The app of a node dies after its verdict was healthy, and that is told after its next order was given.
+    LateWord,
 }
 
 /// Where a node may hold a trial that it takes back when it is left alone.
-const HOLDS_A_TRIAL: [Moment; 8] = [
+const HOLDS_A_TRIAL: [Moment; 9] = [
     Moment::Assigned,
     Moment::Installing,
     Moment::Baking,
@@ -35,6 +39,8 @@ const HOLDS_A_TRIAL: [Moment; 8] = [
     Moment::Draining,
     Moment::Ready,
     Moment::Committing,
+    // Twice, as its next order is on its way.
+    Moment::Failed,
     Moment::Failed,
 ];
 
@@ -51,11 +57,13 @@ impl Trap {
         if !random.chance(300) {
             return None;
         }
-        let kind = match random.below(9) {
+        let kind = match random.below(11) {
             0..=4 => Kind::LeftAlone(random.pick(&HOLDS_A_TRIAL).copied().expect("there are moments")),
             5 => Kind::FailedIsRemoved,
             6 => Kind::UnpreparedIsRemoved,
             7 => Kind::StuckIsRemoved,
+            8 => Kind::LateWord,
+            9 => Kind::FailsCommitting,
             _ => Kind::HaltedIsAborted,
         };
         Some(Self { kind, random })
@@ -71,7 +79,9 @@ impl Trap {
                     if moment == Moment::Committing { Permanent::PerNode } else { Permanent::AtEnd };
             }
             Kind::UnpreparedIsRemoved => app.upgrade.method = MethodPolicy::Hot,
-            Kind::FailedIsRemoved | Kind::StuckIsRemoved | Kind::HaltedIsAborted => {}
+            // A healthy node has its next order at once.
+            Kind::LateWord => app.upgrade.permanent = Permanent::PerNode,
+            Kind::FailedIsRemoved | Kind::StuckIsRemoved | Kind::HaltedIsAborted | Kind::FailsCommitting => {}
         }
     }
 
@@ -89,12 +99,22 @@ impl Trap {
             }
             Kind::StuckIsRemoved => {
                 let then = self.removed(Moment::RevertFailed, 1_500);
-                self.ambush(Moment::Reverting, 2_000, hit(&apps, &Accident::BookTorn).chain([then]).collect())
+                self.ambush(Moment::Reverting, 2_000, no_way_back(&apps).chain([then]).collect())
             }
             Kind::HaltedIsAborted => {
                 let mode = if self.random.chance(500) { AbortMode::Hold } else { AbortMode::Revert };
                 let abort = apps.iter().map(|app| Deed::Order(Order::Abort { app: app.clone(), mode }));
                 self.ambush(Moment::Halted, 500, abort.collect())
+            }
+            Kind::FailsCommitting => {
+                let dies = hit(&apps, &Accident::CannotBoot).chain(hit(&apps, &Accident::VmKilled));
+                self.ambush(Moment::Committing, 500, dies.collect())
+            }
+            Kind::LateWord => {
+                let by = Duration::from_millis(self.random.between(1_000, 3_000));
+                let dies = self.ambush(Moment::Draining, 500_000, hit(&apps, &Accident::VmKilled).collect());
+                let slow = Deed::Slow { host: 0, by, lasts: Duration::from_secs(60) };
+                self.ambush(Moment::Baking, 2_000, vec![slow, dies])
             }
         }
     }
@@ -121,8 +141,11 @@ impl Trap {
             // What the next leader decides takes longer than what is said meanwhile.
             deeds.push(self.slow_disks(lasts + Duration::from_secs(10)));
         }
-        if self.random.chance(600) {
-            deeds.extend(hit(apps, &Accident::BookTorn));
+        match self.random.below(5) {
+            // The way back has to make the book anew.
+            0 => deeds.extend(hit(apps, &Accident::BookTorn)),
+            1..=3 => deeds.extend(no_way_back(apps)),
+            _ => {}
         }
         match moment {
             // An order is begun some milliseconds after it came.
@@ -137,6 +160,11 @@ impl Trap {
             _ => self.ambush(moment, 1_000, deeds),
         }
     }
+}
+
+/// No relup leads down beside a torn book, and no restart where nothing comes up.
+fn no_way_back(apps: &[AppName]) -> impl Iterator<Item = Deed> {
+    hit(apps, &Accident::BookTorn).chain(hit(apps, &Accident::CannotBoot))
 }
 
 /// The same to each app of whichever host the ambush finds.

@@ -1,10 +1,10 @@
-use super::world::{World, app, methods, node, release, spec};
-use relupd_core::driver::Method;
+use super::world::{World, app, methods, node, release, spec, version};
+use relupd_core::driver::{Method, Rung};
 use relupd_core::rollout::waiting::Waiting;
 use relupd_core::spec::{AlreadySick, Permanent, Promote};
 use relupd_core::state::app::Order;
 use relupd_core::state::command::{Command, OrphanOutcome};
-use relupd_core::state::rollout::{Phase, Step};
+use relupd_core::state::rollout::{Phase, Step, TriedRung};
 
 #[test]
 fn first_installation_then_hot_upgrade_of_every_node() {
@@ -174,6 +174,27 @@ fn an_orphan_that_was_removed_meanwhile_halts_nobody() {
     assert!(matches!(world.step_of(rollout, 1), Step::Skipped { .. }));
     world.run(rollout);
     assert_eq!(world.rollout(rollout).phase, Phase::Completed);
+}
+
+/// Seed 3047: it had gone back, or was stuck, before it heard of its order to commit.
+#[test]
+fn an_orphan_that_has_its_order_to_commit_turns_its_rollout_round() {
+    let tried = vec![TriedRung { rung: Rung::Restart, reason: "the VM ended while it booted".to_owned() }];
+    for (outcome, end) in [
+        (OrphanOutcome::Back { version: Some(version("0.1.0")) }, "reverted"),
+        (OrphanOutcome::Stuck { tried }, "needs operator"),
+    ] {
+        let mut policy = spec();
+        policy.upgrade.permanent = Permanent::PerNode;
+        let mut world = World::settled(3, policy);
+        let rollout = world.start("0.2.0");
+        world.run_until(rollout, |rollout| matches!(rollout.nodes[&node(1)].step, Step::Committing { .. }));
+        world.apply(Command::ReportOrphan { node: node(1), app: app(), rollout, outcome }).unwrap();
+        assert_eq!(world.state.apps[&app()].instances[&node(1)].assignment, None);
+        world.run(rollout);
+        assert_eq!(world.rollout(rollout).phase.name(), end);
+        assert_eq!(world.state.apps[&app()].current, Some(release("0.1.0")));
+    }
 }
 
 #[test]

@@ -19,6 +19,10 @@ pub enum Accident {
     DiskRefuses(io::ErrorKind),
     /// It can be written again.
     DiskRecovers,
+    /// No VM comes up any more: its port, its memory or its name on the network is somebody else's.
+    CannotBoot,
+    /// They are its own again.
+    CanBoot,
     /// RELEASES was truncated by somebody else's hands.
     BookTorn,
     /// `start_erl.data` was.
@@ -59,6 +63,8 @@ impl Host {
                 }
                 Accident::DiskRefuses(kind) => world.disk.refuses = Some(kind),
                 Accident::DiskRecovers => world.disk.refuses = None,
+                Accident::CannotBoot => world.cannot_boot = true,
+                Accident::CanBoot => world.cannot_boot = false,
                 Accident::BookTorn if world.disk.book.whole().is_some() => world.disk.book = Paper::Torn,
                 Accident::PointerTorn if world.disk.pointer.whole().is_some() => {
                     let from = world.disk.pointer.whole().cloned();

@@ -63,6 +63,8 @@ pub(super) struct World {
     pub down_by_us: bool,
     /// It was taken down since somebody last asked.
     pub fell: bool,
+    /// Whatever is booted ends before it is up.
+    pub cannot_boot: bool,
     /// When somebody tore the pointer last.
     pub pointer_torn_at: Duration,
     /// Who has the driver's turn.
@@ -95,6 +97,7 @@ impl World {
             lives: 0,
             down_by_us: false,
             fell: false,
+            cannot_boot: false,
             pointer_torn_at: Duration::ZERO,
             turn: None,
             unsynced: None,
@@ -214,8 +217,8 @@ impl World {
 
     fn boot_version(&mut self, version: ReleaseVersion, cause: Cause, low_ms: u64, high_ms: u64) {
         let (ends_at, comes) = match self.catalog.on(self.setup.host, &version).boot {
-            Boot::Comes => (Some(self.now + self.delay(low_ms, high_ms)), true),
-            Boot::Ends => (Some(self.now + self.delay(50, high_ms)), false),
+            Boot::Comes if !self.cannot_boot => (Some(self.now + self.delay(low_ms, high_ms)), true),
+            Boot::Comes | Boot::Ends => (Some(self.now + self.delay(50, high_ms)), false),
             Boot::Hangs => (None, false),
         };
         self.process = Process::Booting(Booting { version, ends_at, comes, cause, stops_at: None });

@@ -193,7 +193,7 @@ impl Auditor {
         self.found.extend(a_repair_writes_what_was_decided(effect));
         self.found.extend(only_an_orphan_goes_back_by_itself_and_never_after_the_decision(effect));
         self.found.extend(self.begun.an_installation_is_begun_once(effect));
-        self.unordered.note(&effect.app, effect.node, &effect.action);
+        self.unordered.note(&effect.app, effect.node, &effect.action, effect.truth.down_by_us);
         let key = (effect.node, effect.app.clone(), operation);
         self.purposes.insert(key, Purpose::of(&effect.action));
     }

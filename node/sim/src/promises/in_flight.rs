@@ -10,14 +10,16 @@ use relupd::state::rollout::{Phase, Rollout, Step, Turn};
 use std::collections::BTreeSet;
 
 /// Nodes whose newest effect took no order: an orphan on its way back, which has nobody to ask who else is at
-/// work, and an idle node that repairs itself. What is down because of that no leader has taken down.
+/// work, and an idle node that repairs itself. What is down because of that no leader has taken down; an order that
+/// finds it down does not take it down either.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unordered(BTreeSet<(AppName, NodeId)>);
 
 impl Unordered {
-    pub(super) fn note(&mut self, app: &AppName, node: NodeId, action: &Action) {
+    pub(super) fn note(&mut self, app: &AppName, node: NodeId, action: &Action, was_down: bool) {
         let key = (app.clone(), node);
         match action {
+            _ if was_down && self.0.contains(&key) => {}
             Action::RollBack { by: Authority::Orphan(_), .. } | Action::Repair { by: None, .. } => {
                 self.0.insert(key);
             }

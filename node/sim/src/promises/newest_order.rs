@@ -26,8 +26,8 @@ pub struct Effect {
     pub read_asked_at: Option<Duration>,
     /// How long the node had no contact with a proven leader when it decided, as it measures it itself.
     pub contact_age: Duration,
-    /// It is noted in the ledger just now, and not from before a crash.
-    pub noted_now: bool,
+    /// A way back that the ledger held already when this was decided.
+    pub goes_on: bool,
     /// The ledger as it is on disk.
     pub on_disk: Option<LedgerEntry>,
     pub truth: Truth,
@@ -132,7 +132,7 @@ pub(super) fn a_repair_writes_what_was_decided(effect: &Effect) -> Option<Violat
 pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
     effect: &Effect,
 ) -> Option<Violation> {
-    let Action::RollBack { by: Authority::Orphan(id), ladder, .. } = &effect.action else { return None };
+    let Action::RollBack { by: Authority::Orphan(id), .. } = &effect.action else { return None };
     let rollout = effect.applied.rollouts.get(id)?;
     if matches!(rollout.phase, Phase::Committing { decided: true }) {
         return effect.broken("commit is decided".to_owned());
@@ -143,8 +143,7 @@ pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
             let position = rollout.nodes.get(&effect.node)?.position;
             let behind = rollout.nodes.values().filter(|other| other.position > position).count();
             let deadline = after + stagger * u32::try_from(behind).unwrap_or(u32::MAX);
-            let begins = effect.noted_now && ladder.tried.is_empty();
-            if begins && effect.contact_age < deadline {
+            if !effect.goes_on && effect.contact_age < deadline {
                 return effect
                     .broken(format!("after {:?}, its deadline is {deadline:?}", effect.contact_age));
             }

@@ -221,6 +221,8 @@ names! {
         Accident::LinkCut => "link cut",
         Accident::DiskRefuses(_) => "disk refuses",
         Accident::DiskRecovers => "disk recovers",
+        Accident::CannotBoot => "cannot boot",
+        Accident::CanBoot => "can boot",
         Accident::BookTorn => "RELEASES torn",
         Accident::PointerTorn => "start_erl.data torn",
         Accident::ScriptTorn => "bin/REL torn",

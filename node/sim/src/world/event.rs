@@ -61,12 +61,17 @@ pub struct Departure {
 pub enum Relief {
     StartDaemon(usize),
     PowerOn(usize),
-    Mend { links: Vec<(usize, usize)> },
+    Mend {
+        links: Vec<(usize, usize)>,
+    },
     Hurry(usize),
     Calm,
     FreeDisk(usize),
     FastDisk(usize),
+    /// The release root can be written again.
     FreeRoot(usize),
+    /// VMs come up again.
+    Boot(usize),
     Fetch(usize),
 }
 

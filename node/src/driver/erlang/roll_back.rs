@@ -57,6 +57,8 @@ impl ErlangDriver {
         if there && matches!(observed.condition, Condition::Clean | Condition::Debris { .. }) {
             return self.forget_trial();
         }
+        // This is the last rung: a torn book must not bar it.
+        self.mend_book(what, &sources.disk, version).await?;
         self.point_host_at(what, version).await?;
         self.forget_trial()?;
         self.halt().await?;

@@ -52,10 +52,7 @@ impl<'a> Ordered<'a> {
 
     /// `CommitDecided` is applied here: from now on it goes forward.
     pub(super) fn is_decided(&self) -> bool {
-        self.assignment.order == Order::Commit
-            || self
-                .rollout
-                .is_some_and(|rollout| matches!(rollout.phase, Phase::Committing { decided: true }))
+        self.rollout.is_some_and(|rollout| matches!(rollout.phase, Phase::Committing { decided: true }))
     }
 
     pub(super) const fn generation(&self) -> Generation {

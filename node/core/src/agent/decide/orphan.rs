@@ -1,6 +1,8 @@
 //! The orphan rule: a node that holds a trial and has had no contact with a proven leader for too
 //! long takes itself back. Later places of the plan go first, one stagger apart, so that no more
-//! nodes move at a time than before (S2). Never once `CommitDecided` is applied here.
+//! nodes move at a time than before (S2). Never once `CommitDecided` is applied here. A way back that was begun
+//! is gone to its end and said, also where an order to commit of its own came meanwhile: what it says is on its way,
+//! and whoever went forward would meet it.
 
 use super::order::Ordered;
 use super::revert::{Descent, descend, stands_on, transition};
@@ -19,6 +21,7 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     let begun = input.ledger.orphaned(rollout);
     match order.assignment.order {
         Order::Upgrade | Order::Drain => {}
+        Order::Commit if begun.is_some() => {}
         // An order to go back is carried out as such, as long as there is somebody to confirm it.
         Order::Revert if input.contact_age >= deadline(order)? && !order.said_reverted() => {}
         Order::Prepare | Order::Commit | Order::Revert => return None,

@@ -78,6 +78,7 @@ scenarios! {
     mixed_from_versions
     node_is_removed
     node_dies
+    orphan_after_its_order_to_commit
     orphan_after_the_decision
     orphan_before_the_decision
     no_way_back

@@ -5,7 +5,8 @@ use super::super::context::Context;
 use super::words::name;
 use super::{Agent, Doing, Step};
 use relupd::agent::core::{Move, PATIENCE, REDECIDE_EVERY};
-use relupd::agent::decide::Action;
+use relupd::agent::decide::{Action, Authority};
+use relupd::agent::ledger::LedgerEntry;
 use relupd::clock::Monotonic;
 use relupd::state::ClusterState;
 use std::sync::Arc;
@@ -56,9 +57,10 @@ impl Agent {
                     return false;
                 };
                 if context.write_ledger(&self.app, &entry) {
+                    let goes_on = goes_on(&action, self.core.ledger());
                     self.core.noted(entry);
                     if self.core.may_begin(&action, state) {
-                        self.effect(action, true, state, context);
+                        self.effect(action, goes_on, state, context);
                     }
                 } else {
                     self.core.not_noted(&action, now);
@@ -138,7 +140,17 @@ impl Agent {
             let until = now + context.fsync();
             self.doing = Doing::Note { action, entry, until };
         } else {
-            self.effect(action, false, state, context);
+            let goes_on = goes_on(&action, self.core.ledger());
+            self.effect(action, goes_on, state, context);
         }
+    }
+}
+
+/// Whether the ledger holds this way back already.
+fn goes_on(action: &Action, ledger: &LedgerEntry) -> bool {
+    match action {
+        Action::RollBack { by: Authority::Orphan(rollout), .. } => ledger.orphaned(*rollout).is_some(),
+        Action::RollBack { by: Authority::Order(generation), .. } => ledger.ladder_of(*generation).is_some(),
+        _ => false,
     }
 }

@@ -43,6 +43,7 @@ impl Driver {
         if there && matches!(observed.condition, Condition::Clean | Condition::Debris { .. }) {
             return self.forget_trial();
         }
+        self.mend_book(what, version)?;
         self.point_host_at(what, version).await?;
         self.forget_trial()?;
         self.halt(true).await?;

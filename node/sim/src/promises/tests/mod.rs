@@ -21,8 +21,7 @@ use relupd::state::app::{App, Assignment, Order};
 use relupd::state::command::{Actor, Applied, Command, Entry, Report};
 use relupd::state::plan::{Plan, PlanStep, Purpose};
 use relupd::state::rollout::{
-    AbortMode, Elapsed, HaltReason, NodeProgress, Notes, Phase, Rollout, Stage, Step, Stranded, TriedRung,
-    Turn,
+    AbortMode, Elapsed, HaltReason, NodeProgress, Notes, Phase, Rollout, Stage, Step, Stranded, Turn,
 };
 use relupd::state::{ClusterState, Outcome, Quarantine};
 use relupd_core::samples::{self, app, node, release, version};

@@ -8,7 +8,7 @@ use crate::samples::life;
 use crate::spec::Orphan;
 use crate::state::app::Order;
 use crate::state::command::{OrphanOutcome, Report};
-use crate::state::rollout::{Failure, Phase, Step, Turn};
+use crate::state::rollout::{Failure, Phase, Step, TriedRung, Turn};
 use std::time::Duration;
 
 #[test]
@@ -66,6 +66,30 @@ fn an_orphan_that_is_back_says_so_and_nothing_else() {
     assert_eq!(case.decide(), Action::ReportOrphan { rollout: ROLLOUT, outcome });
     case.memory.orphan_reported = Some(ROLLOUT);
     assert_eq!(case.name(), "wait for Order");
+}
+
+/// Seed 3047: its order to commit came while it was on its way back. What it says of that may be on its way for long,
+/// so it does not go forward before that was heard.
+#[test]
+fn an_orphan_says_so_before_it_goes_forward() {
+    let ordered = |phase, spent| {
+        let seen = if spent { seen(None, Some("0.1.0")) } else { seen(Some(("0.1.0", "a")), Some("0.1.0")) };
+        let mut case = Case::ordered(Order::Commit).in_phase(phase).verified().sees(seen);
+        let tried = TriedRung { rung: Rung::Restart, reason: String::new() };
+        let tried = if spent { vec![tried; 3] } else { vec![] };
+        let ladder = Ladder { begun: None, ended: false, tried };
+        case.ledger.orphan = Some(OrphanNote { rollout: ROLLOUT, ladder });
+        case
+    };
+    let decided = Phase::Committing { decided: true };
+    for spent in [false, true] {
+        let action = ordered(Phase::Rolling, spent).decide();
+        assert!(matches!(action, Action::ReportOrphan { .. }), "{action:?}");
+        let action = ordered(decided.clone(), spent).decide();
+        assert!(!matches!(action, Action::ReportOrphan { .. } | Action::RollBack { .. }), "{action:?}");
+    }
+    let halfway = ordered(Phase::Rolling, false).sees(seen(Some(("0.2.0", "a")), Some("0.1.0")));
+    assert_eq!(authority(&halfway), Some(Authority::Orphan(ROLLOUT)), "it goes to the end");
 }
 
 /// The second of three places, which waits for contact for 70 seconds.
