@@ -38,12 +38,14 @@ pub(super) fn share_out(view: &View<'_>, nodes: &[NodeId], coming: &[NodeId], re
 
 /// In this order, but first who is at work already: what it has begun does not end with the order that
 /// began it, so it goes on, the other way, before anybody else begins. There is room for all of these.
+/// Then who has failed: its app may be down, so nobody else's is taken down before it is up again.
 /// Last who had its turn and came to nothing: it must not keep the others from theirs.
 fn by_precedence(view: &View<'_>, nodes: &[NodeId]) -> Vec<NodeId> {
     let mut nodes = nodes.to_vec();
     nodes.sort_by_key(|node| {
         let progress = &view.rollout.nodes[node];
-        (!progress.step.is_in_flight(), progress.had_its_turn)
+        let failed = matches!(progress.step, Step::Failed { .. });
+        (!progress.step.is_in_flight(), !failed, progress.had_its_turn)
     });
     nodes
 }
