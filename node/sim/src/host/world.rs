@@ -308,8 +308,8 @@ impl World {
     pub(super) fn order_stop(&mut self, ours: bool) {
         self.wanted = false;
         self.restarts_at = None;
-        // What had died by itself is not down by us, whatever is to be done with it.
-        if ours && !matches!(self.process, Process::None) {
+        // What had died by itself, and is not up again, is not down by us, whatever is to be done with it.
+        if ours && matches!(self.process, Process::Up(_)) {
             self.taken_down();
         }
         let at = Some(self.now + self.delay(100, 2500));

@@ -129,7 +129,9 @@ fn at_work(rollout: &Rollout, hosts: &dyn Hosts, unordered: &Unordered, spent: &
             let given_up = spent || matches!(progress.step, Step::RevertFailed { .. });
             let down = || {
                 let ordered = !unordered.0.contains(&(app.clone(), **node));
-                ordered && hosts.is_down_by_us(**node, app)
+                // What an earlier rollout left down is taken along as its policy says, which is asked when it begins.
+                let begun = progress.touched.is_some();
+                begun && ordered && hosts.is_down_by_us(**node, app)
             };
             progress.step.is_in_flight() || (!given_up && down())
         })
