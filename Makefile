@@ -44,11 +44,11 @@ sim:
 sim-bugs:
 	./node/sim/bugs/run.sh $(BUGS)
 
-# Real systemd hosts, broken in many ways; needs root. All of it: make chaos FULL=1
+# Real systemd hosts, broken in many ways; needs root. All of it: make chaos FULL=1; where that was stopped, GO_ON=1 goes on.
 chaos: setup
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
 	mkdir -p target/chaos
-	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json chaos $(if $(FULL),--full)
+	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json chaos $(if $(FULL),--full) $(if $(GO_ON),--go-on)
 	$(if $(FULL),$(MAKE) upgrade rehearsals)
 
 # relupd itself, rolled over real systemd hosts that serve an app: to a build of the next format and back, one that does

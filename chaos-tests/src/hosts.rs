@@ -19,6 +19,7 @@ mod look;
 pub mod network;
 mod noise;
 pub mod package;
+mod privileges;
 pub mod recovery;
 pub mod sandbox;
 mod settle;

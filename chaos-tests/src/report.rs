@@ -65,6 +65,17 @@ impl Figure {
         Self::new(name, value, unit, Some(bound), value <= bound)
     }
 
+    /// The same count over two parts of one run. Its bound is nothing at all, or so many at least.
+    fn plus(&self, more: &Self) -> Self {
+        let value = self.value + more.value;
+        let ok = match self.bound {
+            Some(0.0) => value == 0.0,
+            Some(least) => value >= least,
+            None => self.ok || more.ok,
+        };
+        Self { value, ok, ..self.clone() }
+    }
+
     fn new(name: &str, value: f64, unit: &str, bound: Option<f64>, ok: bool) -> Self {
         Self { name: name.to_owned(), value, unit: unit.to_owned(), bound, ok }
     }
@@ -94,6 +105,20 @@ impl Report {
     pub fn append(&mut self, other: Self) {
         self.figures.extend(other.figures);
         self.notes.extend(other.notes);
+    }
+
+    /// The counts of two parts of one run; of what is in both, the sum.
+    #[must_use]
+    pub fn plus(mut self, more: &Self) -> Self {
+        for figure in &more.figures {
+            match self.figures.iter_mut().find(|mine| mine.name == figure.name) {
+                Some(mine) => *mine = mine.plus(figure),
+                None => self.figures.push(figure.clone()),
+            }
+        }
+        self.notes
+            .extend(more.notes.iter().filter(|note| !self.notes.contains(note)).cloned().collect::<Vec<_>>());
+        self
     }
 
     /// Adds what one should know to read the figures.

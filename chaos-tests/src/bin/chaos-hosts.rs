@@ -67,6 +67,12 @@ enum Scene {
         /// These faults alone, and nothing that is measured without one
         #[arg(long)]
         fault: Vec<Fault>,
+        /// Goes on with the matrix where an earlier one of this build stopped, after what its --report says
+        #[arg(long)]
+        go_on: bool,
+        /// Stops after so many minutes of cells
+        #[arg(long)]
+        minutes: Option<u64>,
     },
     /// Faults and orders drawn from a seed, for a time
     Walk {
@@ -160,14 +166,19 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
     let mut report = Report::default();
     match &arguments.scene {
         Scene::Check => {}
-        Scene::Chaos { full, fault } => {
-            let cells = if *full { Cell::all() } else { Cell::selection() };
-            let mut script = Script { cells, is_whole: *full, report: arguments.report.clone() };
-            if fault.is_empty() {
+        Scene::Chaos { full, fault, go_on, minutes } => {
+            let script = Script {
+                cells: if *full { Cell::all() } else { Cell::selection() },
+                is_whole: *full && fault.is_empty(),
+                report: arguments.report.clone(),
+                goes_on: *go_on,
+                limit: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+            };
+            if fault.is_empty() && !go_on {
                 return chaos::play(hosts, samples, script, Show::Stdout).await;
             }
-            script.is_whole = false;
-            script.cells.retain(|cell| fault.contains(&cell.fault));
+            let chosen = |cell: &Cell| fault.is_empty() || fault.contains(&cell.fault);
+            let script = Script { cells: script.cells.into_iter().filter(chosen).collect(), ..script };
             return chaos::play_cells(hosts, samples, script, Show::Stdout).await;
         }
         Scene::Walk { minutes, seed, leg, from } => {

@@ -42,6 +42,10 @@ pub struct Script {
     pub is_whole: bool,
     /// Where it is kept how far it is.
     pub report: Option<PathBuf>,
+    /// From where an earlier part of it stopped.
+    pub goes_on: bool,
+    /// Until about then. What is left is for another part.
+    pub limit: Option<Duration>,
 }
 
 /// Plays a script on fresh hosts, after what is measured without a fault.
@@ -63,7 +67,8 @@ pub async fn play(
     report.push(smoke::exposure(hosts).await?);
 
     report.extend(figures::idle(hosts).await?);
-    report.extend(figures::lost_leaders(hosts, &mut acknowledged).await?);
+    let cuts = if script.is_whole { figures::ALL_CUTS } else { figures::SOME_CUTS };
+    report.extend(figures::lost_leaders(hosts, &mut acknowledged, cuts).await?);
     report.extend(elixir::play(hosts, show).await?);
     if script.is_whole {
         report.extend(noise::false_deaths(hosts).await?);
@@ -74,7 +79,7 @@ pub async fn play(
     cells_after(hosts, script, current, acknowledged, report, show).await
 }
 
-/// Plays its cells alone on fresh hosts.
+/// Plays its cells alone on fresh hosts; those that are left, where it goes on.
 pub async fn play_cells(
     hosts: &mut Hosts,
     samples: &Samples,
@@ -97,10 +102,17 @@ async fn cells_after(
     mut report: Report,
     show: Show,
 ) -> anyhow::Result<Report> {
-    let Script { cells, is_whole, report: path } = script;
+    let Script { cells, is_whole, report: path, goes_on, limit } = script;
     let histories = path.as_ref().and_then(|path| path.parent()).map(|parent| parent.join("history.jsonl"));
-    let mut tally = Tally::new(path, is_whole);
-    for cell in cells {
+    let relupd = &hosts.binaries().relupd;
+    let mut tally =
+        if goes_on { Tally::go_on(path, is_whole, relupd)? } else { Tally::new(path, is_whole, relupd)? };
+    let began = monotonic();
+    for cell in cells.into_iter().filter(|cell| !tally.has(*cell)).collect::<Vec<_>>() {
+        if limit.is_some_and(|limit| monotonic().since(began) >= limit) {
+            show.say("  the time is over; --go-on goes on from here");
+            break;
+        }
         if let Some(why) = cell.fault.missing() {
             tally.skipped();
             show.say(&format!("  SKIPPED {cell}: {why}"));
@@ -113,7 +125,7 @@ async fn cells_after(
                 let late = late[usize::from(!was_late)];
                 show.witnessed(&format!("{cell}: {phase}, in {seconds:.0} s{late}"));
                 current = version;
-                tally.went(phase, was_late)?;
+                tally.went(cell, phase, was_late)?;
             }
             Err(error) => {
                 show.say(&format!("  ✗ {cell}: {error:#}"));
@@ -127,14 +139,15 @@ async fn cells_after(
     }
     let lost = acknowledged.lost(hosts).await?;
     let calls = hosts.take_history();
-    report.extend(history::figures(&calls, "", show));
+    let mut part = Report::default();
+    part.extend(history::figures(&calls, "", show));
     if let Some(path) = histories {
         history::write(&calls, &path)?;
     }
-    report.note(format!("the last command that was not acknowledged: {:?}", acknowledged.last_refusal()));
-    report.append(tally.report());
-    report.push(Figure::some("acknowledged_commands", acknowledged.count()));
-    report.push(Figure::exactly("acknowledged_commands_lost", lost.len() as u64, 0));
+    part.note(format!("the last command that was not acknowledged: {:?}", acknowledged.last_refusal()));
+    part.push(Figure::some("acknowledged_commands", acknowledged.count()));
+    part.push(Figure::exactly("acknowledged_commands_lost", lost.len() as u64, 0));
+    report.append(tally.ends(part)?);
     Ok(report)
 }
 

@@ -230,6 +230,13 @@ pub(super) async fn heal_all(hosts: &mut Hosts, index: usize) -> anyhow::Result<
     disk::heal(host).await?;
     host.try_run(&["systemctl", "kill", "--signal=CONT", "relupd"]).await?;
     clock::set_right(host).await?;
+    // A cell may have failed before it checked the disk that it broke.
+    let written = host.try_run(&["touch", "/var/lib/relupd/written"]).await?;
+    if written.code != 0 {
+        Fault::BrokenState.heal(hosts, index).await?;
+    }
+    let host = &hosts.all()[index];
+    host.try_run(&["rm", "-f", "/var/lib/relupd/written"]).await?;
     host.try_run(&["systemctl", "reset-failed", "relupd"]).await?;
     host.run(&["systemctl", "start", "relupd"]).await.map(std::mem::drop)
 }

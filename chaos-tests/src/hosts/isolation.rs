@@ -4,6 +4,7 @@ use super::host::Host;
 use super::install::PORT;
 use super::{APP_PORT, Hosts, PUBLIC_PORT, tool};
 use crate::report::Figure;
+use crate::wait;
 use anyhow::{Context as _, ensure};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,6 +14,9 @@ use tokio::time::timeout;
 
 /// A refusal takes microseconds here; whoever says nothing for so long has dropped the packet.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Until a program has begun to listen.
+const LISTENS: Duration = Duration::from_secs(20);
 
 /// So many connections are tried at once.
 const AT_ONCE: usize = 512;
@@ -29,6 +33,7 @@ pub async fn play(hosts: &Hosts) -> anyhow::Result<Figure> {
         only_where_it_should(host).await?;
         not_by_the_other_way(host).await?;
     }
+    distribution(hosts.all().first().context("a host")?).await?;
     Ok(Figure::exactly("ports_of_relupd_on_the_public_network", strangers, 0))
 }
 
@@ -72,6 +77,23 @@ async fn only_where_it_should(host: &Host) -> anyhow::Result<()> {
     }
     ensure!(seen == 2, "{} listens {seen} times on {cluster}, and not for UDP and TCP", host.name());
     Ok(())
+}
+
+/// Apps of these hosts use no EPMD and no distribution. One that does listens everywhere, as they do by default.
+async fn distribution(host: &Host) -> anyhow::Result<()> {
+    let ports = [4369, 9100, 9109];
+    let listens = ports.map(|port| format!("--listen=0.0.0.0:{port}"));
+    let mut command = vec!["systemd-run", "--quiet", "--unit=distribution", "systemd-socket-activate"];
+    command.extend(listens.iter().map(String::as_str).chain(["/bin/cat"]));
+    host.run(&command).await?;
+    for port in ports {
+        let inside = SocketAddr::from((host.cluster_address(), port));
+        wait::until(&format!("{inside} answers"), LISTENS, async || Ok(answers(inside).await.then_some(())))
+            .await?;
+        let outside = SocketAddr::from((host.public_address(), port));
+        ensure!(!answers(outside).await, "{} answers at {outside} on the public network", host.name());
+    }
+    host.run(&["systemctl", "stop", "distribution"]).await.map(drop)
 }
 
 /// A host takes packets for any of its addresses on any of its interfaces: whoever is on the public

@@ -1,7 +1,7 @@
 //! The shortest way through everything: installed, configured, joined, an app under systemd, a hot
 //! rollout under load, and away again.
 
-use super::{Hosts, hot, install, isolation};
+use super::{Hosts, hot, install, isolation, privileges};
 use crate::cluster::APP;
 use crate::report::Figure;
 use crate::samples::Samples;
@@ -44,10 +44,14 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     );
     set_up_twice(hosts).await?;
     show.witnessed("a second `relupctl app setup` changes nothing");
+    privileges::play(hosts).await?;
+    show.witnessed("relupd stops no unit but its apps', and its app writes nothing below its release root");
     restarted_daemon(hosts).await?;
-    show.witnessed("killed, and stopped as leader: the daemon is back, leadership went on, the app ran on");
+    show.witnessed(
+        "killed, and stopped as leader: leadership was handed over, the daemon is back, the app ran on",
+    );
     rebooted(hosts).await?;
-    show.witnessed("after a power cut the app is back by itself, and the node with it");
+    show.witnessed("after a power cut the app is back, without the daemon; and with it the node");
     upgraded(hosts).await?;
     show.witnessed("the package is upgraded: another daemon, the same VM");
     watched(hosts).await?;
@@ -83,24 +87,32 @@ async fn set_up_twice(hosts: &Hosts) -> anyhow::Result<()> {
 }
 
 async fn restarted_daemon(hosts: &Hosts) -> anyhow::Result<()> {
-    let status = hosts.settled().await?;
-    let index = hosts.index_of(status.leader()?)?;
-    let host = &hosts.all()[index];
-    let (info, start_time) = hosts.testimony(index).await?;
-
-    host.run(&["systemctl", "kill", "--signal=KILL", "relupd"]).await?;
-    hosts.settled().await?;
-    host.run(&["systemctl", "restart", "relupd"]).await?;
-    hosts.settled().await?;
-
-    let (now, now_started) = hosts.testimony(index).await?;
-    ensure!((&now.boot, now_started) == (&info.boot, start_time), "the app was restarted with the daemon");
+    for how in [&["kill", "--signal=KILL"][..], &["restart"]] {
+        let status = hosts.settled().await?;
+        let leader = status.leader()?;
+        let index = hosts.index_of(leader)?;
+        let host = &hosts.all()[index];
+        let (info, start_time) = hosts.testimony(index).await?;
+        host.run(&[&["systemctl"], how, &["relupd"]].concat()).await?;
+        let after = hosts.settled().await?;
+        if how == ["restart"] {
+            let journal = host.journal("relupd").await;
+            ensure!(journal.contains("handing over leadership"), "no leadership is handed over: {journal}");
+            ensure!(after.leader()? != leader, "{leader} leads again after it handed over");
+        }
+        let (now, now_started) = hosts.testimony(index).await?;
+        ensure!(
+            (&now.boot, now_started) == (&info.boot, start_time),
+            "the app was restarted with the daemon"
+        );
+    }
     Ok(())
 }
 
 async fn rebooted(hosts: &mut Hosts) -> anyhow::Result<()> {
     let last = hosts.all().len() - 1;
     let host = hosts.at(last);
+    host.run(&["systemctl", "mask", "--quiet", "relupd"]).await?;
     host.cut_power();
     host.power_on()?;
     host.booted().await?;
@@ -108,6 +120,10 @@ async fn rebooted(hosts: &mut Hosts) -> anyhow::Result<()> {
         Ok(hosts.testimony(last).await.ok().filter(|(info, _)| info.version == "0.2.0"))
     })
     .await?;
+    let host = &hosts.all()[last];
+    ensure!(host.unit("relupd", "ActiveState").await? == "inactive", "a masked daemon runs");
+    host.run(&["systemctl", "unmask", "--quiet", "relupd"]).await?;
+    host.run(&["systemctl", "start", "relupd"]).await?;
     hosts.settled().await.map(drop)
 }
 

@@ -1,31 +1,77 @@
-//! What came of the cells up to now, kept on disk: hours of them are not lost with the last one.
+//! What came of the cells up to now, kept on disk: hours of them are not lost with the last one, and the whole
+//! matrix can be played in parts.
 
+use super::cells::Cell;
 use crate::report::{Figure, Report};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use relupd::ids::Digest;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// The whole matrix has so many at least.
 const WHOLE: u64 = 150;
 
 /// Counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
-    /// Where it is kept.
+    /// Where the report goes, and beside it what is kept.
     path: Option<PathBuf>,
     /// Whether these are all cells there are.
     is_whole: bool,
     skipped: u64,
-    wrong: u64,
-    late: u64,
-    /// How the rollouts ended.
-    ended: BTreeMap<String, u64>,
-    notes: Vec<String>,
+    kept: Kept,
+}
+
+/// What another part has to know.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    /// The daemon that was broken: cells of another one are not counted with these.
+    relupd: Digest,
+    /// Cells that went as designed.
+    went: BTreeMap<String, Went>,
+    /// What was wrong with those that did not.
+    wrong: Vec<String>,
+    /// What the parts that have ended have counted beside the cells.
+    parts: Vec<Report>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Went {
+    /// How its rollout ended.
+    ended: String,
+    /// Its fault struck after the moment had passed.
+    late: bool,
 }
 
 impl Tally {
-    pub(super) fn new(path: Option<PathBuf>, is_whole: bool) -> Self {
-        Self { path, is_whole, ..Self::default() }
+    /// One that begins. `relupd` is the program under test.
+    pub(super) fn new(path: Option<PathBuf>, is_whole: bool, relupd: &Path) -> anyhow::Result<Self> {
+        let kept = Kept {
+            relupd: Digest::of(&fs::read(relupd)?),
+            went: BTreeMap::new(),
+            wrong: Vec::new(),
+            parts: Vec::new(),
+        };
+        Ok(Self { path, is_whole, skipped: 0, kept })
+    }
+
+    /// The same that goes on where an earlier one stopped.
+    pub(super) fn go_on(path: Option<PathBuf>, is_whole: bool, relupd: &Path) -> anyhow::Result<Self> {
+        let begins = Self::new(path, is_whole, relupd)?;
+        let file = begins.file().context("what is to be gone on with is kept beside a report")?;
+        let text = fs::read(&file).with_context(|| format!("cannot go on from {}", file.display()))?;
+        let kept: Kept = serde_json::from_slice(&text)
+            .with_context(|| format!("{} does not say where to go on", file.display()))?;
+        let same = kept.relupd == begins.kept.relupd;
+        ensure!(same, "{} is about another build of relupd: begin anew", file.display());
+        Ok(Self { kept, ..begins })
+    }
+
+    /// Whether an earlier part has played this one to its end.
+    pub(super) fn has(&self, cell: Cell) -> bool {
+        self.kept.went.contains_key(&cell.to_string())
     }
 
     pub(super) fn skipped(&mut self) {
@@ -33,39 +79,97 @@ impl Tally {
     }
 
     /// A cell that went as designed; `late` where its fault struck after the moment had passed.
-    pub(super) fn went(&mut self, phase: String, late: bool) -> anyhow::Result<()> {
-        *self.ended.entry(phase).or_default() += 1;
-        self.late += u64::from(late);
+    pub(super) fn went(&mut self, cell: Cell, ended: String, late: bool) -> anyhow::Result<()> {
+        self.kept.went.insert(cell.to_string(), Went { ended, late });
         self.keep()
     }
 
     /// One that did not.
     pub(super) fn went_wrong(&mut self, what: String) -> anyhow::Result<()> {
-        self.wrong += 1;
-        self.notes.push(what);
+        self.kept.wrong.push(what);
         self.keep()
     }
 
-    pub(super) fn report(&self) -> Report {
-        let run = self.wrong + self.ended.values().sum::<u64>();
+    /// This part ends, and has counted this beside the cells: everything together.
+    pub(super) fn ends(mut self, part: Report) -> anyhow::Result<Report> {
+        self.kept.parts.push(part);
+        self.keep()?;
+        let mut report = self.kept.parts.iter().fold(Report::default(), Report::plus);
+        report.append(self.report());
+        Ok(report)
+    }
+
+    fn report(&self) -> Report {
+        let Kept { went, wrong, .. } = &self.kept;
+        let run = (wrong.len() + went.len()) as u64;
         let mut report = Report::default();
         report.push(match self.is_whole {
             true => Figure::at_least("cells_run", run, WHOLE),
             false => Figure::some("cells_run_of_a_selection", run),
         });
         report.push(Figure::counted("cells_skipped", self.skipped));
-        report.push(Figure::counted("cells_struck_late", self.late));
-        report.push(Figure::exactly("cells_wrong", self.wrong, 0));
-        let ended: Vec<String> = self.ended.iter().map(|(phase, cells)| format!("{phase} {cells}")).collect();
+        let late = went.values().filter(|went| went.late).count();
+        report.push(Figure::counted("cells_struck_late", late as u64));
+        report.push(Figure::exactly("cells_wrong", wrong.len() as u64, 0));
+        let mut phases: BTreeMap<&str, u64> = BTreeMap::new();
+        for went in went.values() {
+            *phases.entry(&went.ended).or_default() += 1;
+        }
+        let ended: Vec<String> = phases.iter().map(|(phase, cells)| format!("{phase} {cells}")).collect();
         report.note(format!("cells' rollouts ended: {}", ended.join(", ")));
-        for note in &self.notes {
+        for note in wrong {
             report.note(note.clone());
         }
         report
     }
 
+    fn file(&self) -> Option<PathBuf> {
+        let name = if self.is_whole { "cells.json" } else { "cells-of-a-selection.json" };
+        Some(self.path.as_ref()?.with_file_name(name))
+    }
+
     fn keep(&self) -> anyhow::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
+        let (Some(path), Some(file)) = (&self.path, self.file()) else { return Ok(()) };
+        fs::write(&file, serde_json::to_vec_pretty(&self.kept)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         self.report().write_into(path).context("the report")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_part_goes_on_where_the_first_one_stopped_and_counts_for_both() {
+        let directory = tempfile::tempdir().unwrap();
+        let (relupd, path) = (directory.path().join("relupd"), directory.path().join("report.json"));
+        fs::write(&relupd, "one build").unwrap();
+        let part = |lost| {
+            let mut report = Report::default();
+            report.push(Figure::exactly("acknowledged_commands_lost", lost, 0));
+            report
+        };
+        let cells = Cell::all();
+        let mut first = Tally::new(Some(path.clone()), true, &relupd).unwrap();
+        first.went(cells[0], "completed".to_owned(), false).unwrap();
+        first.went_wrong(format!("{}: a host is gone", cells[1])).unwrap();
+        assert!(!first.ends(part(1)).unwrap().within_bounds());
+
+        let mut second = Tally::go_on(Some(path.clone()), true, &relupd).unwrap();
+        assert!(second.has(cells[0]) && !second.has(cells[1]), "what went wrong is played again");
+        second.went(cells[1], "reverted".to_owned(), true).unwrap();
+        let report = second.ends(part(2)).unwrap();
+        let table = report.table();
+        for (figure, value) in
+            [("acknowledged_commands_lost ", "3"), ("cells_run ", "3"), ("cells_wrong ", "1")]
+        {
+            let line = table.lines().find(|line| line.contains(figure)).unwrap();
+            assert_eq!(line.split_whitespace().nth(1), Some(value), "{line}");
+        }
+
+        fs::write(&relupd, "another build").unwrap();
+        let error = Tally::go_on(Some(path), true, &relupd).unwrap_err().to_string();
+        assert!(error.contains("another build of relupd"), "{error}");
     }
 }

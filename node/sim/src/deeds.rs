@@ -227,6 +227,7 @@ impl World {
         }
     }
 
+    /// `accident` is the one that undoes another.
     fn ends(&mut self, host: usize, accident: &Accident) {
         let now = self.now;
         self.coverage.accident(accident);

@@ -39,7 +39,7 @@ const HOLDS_A_TRIAL: [Moment; 9] = [
     Moment::Draining,
     Moment::Ready,
     Moment::Committing,
-    // Twice, as its next order is on its way.
+    // Twice: what the leader orders next comes before the node's own word more often than not.
     Moment::Failed,
     Moment::Failed,
 ];

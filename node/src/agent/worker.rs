@@ -190,6 +190,7 @@ impl Worker {
 
     /// Notes, then acts.
     async fn effect(&mut self, action: Action) {
+        let earlier = self.core.ledger().clone();
         if let Err(error) = self.note(&action).await {
             tracing::error!(app = %self.app, error = chain(&error), "the ledger comes first: trying again");
             self.core.not_noted(&action, monotonic());
@@ -197,6 +198,9 @@ impl Worker {
         }
         if !self.core.may_begin(&action, &self.state.borrow()) {
             tracing::info!(app = %self.app, ?action, "not begun: another order came while it was noted");
+            if self.core.withdraw(&action, earlier) {
+                self.store().await;
+            }
             return;
         }
         tracing::info!(app = %self.app, ?action, "acting");
@@ -262,7 +266,13 @@ impl Worker {
         if prompt_health {
             self.context.prompt_health(&self.app);
         }
-        if store && let Err(error) = self.file.store_async(self.core.ledger().clone()).await {
+        if store {
+            self.store().await;
+        }
+    }
+
+    async fn store(&self) {
+        if let Err(error) = self.file.store_async(self.core.ledger().clone()).await {
             tracing::error!(app = %self.app, error = chain(&error), "the ledger lags behind");
         }
     }

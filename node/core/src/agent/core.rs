@@ -285,6 +285,17 @@ impl Core {
         }
     }
 
+    /// It may not: what was noted of it is withdrawn, where the note alone would have it done later. `earlier` is the
+    /// ledger from before. Whether it has to be stored.
+    #[must_use]
+    pub fn withdraw(&mut self, action: &Action, earlier: LedgerEntry) -> bool {
+        let lasts = matches!(action, Action::RollBack { by: Authority::Orphan(_), .. });
+        if lasts {
+            self.entry = earlier;
+        }
+        lasts
+    }
+
     fn turn_of(&self, state: &ClusterState) -> Option<Turn> {
         let rollout = state.rollout(self.order(state)?.rollout).ok()?;
         rollout.nodes.get(&self.node)?.step.turn()

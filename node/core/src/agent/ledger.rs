@@ -54,7 +54,12 @@ impl LedgerEntry {
     pub fn before(&self, action: &Action) -> Self {
         let mut entry = self.clone();
         match action {
-            Action::Install { trial, .. } => entry.trial = Some(trial.clone()),
+            Action::Install { trial, .. } => {
+                entry.trial = Some(trial.clone());
+                // Whoever goes forward is no orphan any more, and would not go on where that was left.
+                entry.orphan = None;
+            }
+            Action::Commit { .. } => entry.orphan = None,
             Action::RollBack { ladder, by, .. } => match by {
                 Authority::Order(generation) => {
                     entry.way_back = Some(WayBack { generation: *generation, ladder: ladder.clone() });
@@ -70,7 +75,6 @@ impl LedgerEntry {
             | Action::Preflight { .. }
             | Action::Verify { .. }
             | Action::Drain { .. }
-            | Action::Commit { .. }
             | Action::Start
             | Action::Stop
             | Action::Report { .. }

@@ -1,4 +1,4 @@
-//! The way back: touched nodes only, newest first, never turned round again.
+//! The way back: touched nodes only, who failed first and then newest first, never turned round again.
 
 use super::step::Report;
 use super::turns;
@@ -76,7 +76,7 @@ fn unordered(view: &View<'_>) -> Vec<NodeId> {
         .collect()
 }
 
-/// Everybody is told at once, so that nobody goes on forward. They go newest first, no more at a time than
+/// Everybody is told at once, so that nobody goes on forward. They go in turn, no more at a time than
 /// `max_in_flight`, and whoever cannot be reached holds up nobody: its order waits for it.
 fn order_back(view: &View<'_>, report: &mut Report) {
     let new = unordered(view);

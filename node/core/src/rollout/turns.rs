@@ -6,7 +6,7 @@ use super::view::View;
 use super::waiting::Waiting;
 use crate::ids::NodeId;
 use crate::state::command::{Decision, Spent};
-use crate::state::rollout::{Step, Turn};
+use crate::state::rollout::{HaltReason, Phase, Step, Turn};
 use std::time::Duration;
 
 /// Gives the next turns, in this order of nodes, and takes away those that came to nothing. `coming` is
@@ -38,13 +38,19 @@ pub(super) fn share_out(view: &View<'_>, nodes: &[NodeId], coming: &[NodeId], re
 
 /// In this order, but first who is at work already: what it has begun does not end with the order that
 /// began it, so it goes on, the other way, before anybody else begins. There is room for all of these.
-/// Then who has failed: its app may be down, so nobody else's is taken down before it is up again.
+/// Then who has failed, or was what the rollout halted for: its app may be down, so nobody else's is taken down before
+/// it is up again.
 /// Last who had its turn and came to nothing: it must not keep the others from theirs.
 fn by_precedence(view: &View<'_>, nodes: &[NodeId]) -> Vec<NodeId> {
+    let culprit = match &view.rollout.phase {
+        Phase::Halted { reason: HaltReason::NodeFailed { node, .. } }
+        | Phase::Reverting { reason: HaltReason::NodeFailed { node, .. } } => Some(node),
+        _ => None,
+    };
     let mut nodes = nodes.to_vec();
     nodes.sort_by_key(|node| {
         let progress = &view.rollout.nodes[node];
-        let failed = matches!(progress.step, Step::Failed { .. });
+        let failed = matches!(progress.step, Step::Failed { .. }) || culprit == Some(node);
         (!progress.step.is_in_flight(), !failed, progress.had_its_turn)
     });
     nodes

@@ -78,7 +78,7 @@ pub enum Phase {
         /// Why.
         reason: HaltReason,
     },
-    /// Touched nodes go back, newest first.
+    /// Touched nodes go back, who failed first and then newest first.
     Reverting {
         /// Why.
         reason: HaltReason,

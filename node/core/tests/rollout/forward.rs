@@ -1,10 +1,10 @@
-use super::world::{World, app, methods, node, release, spec, version};
+use super::world::{Misbehaviour, World, app, methods, node, release, spec, version};
 use relupd_core::driver::{Method, Rung};
 use relupd_core::rollout::waiting::Waiting;
 use relupd_core::spec::{AlreadySick, Permanent, Promote};
 use relupd_core::state::app::Order;
 use relupd_core::state::command::{Command, OrphanOutcome};
-use relupd_core::state::rollout::{Phase, Step, TriedRung};
+use relupd_core::state::rollout::{AbortMode, Phase, Step, TriedRung};
 
 #[test]
 fn first_installation_then_hot_upgrade_of_every_node() {
@@ -194,6 +194,27 @@ fn an_orphan_that_has_its_order_to_commit_turns_its_rollout_round() {
         world.run(rollout);
         assert_eq!(world.rollout(rollout).phase.name(), end);
         assert_eq!(world.state.apps[&app()].current, Some(release("0.1.0")));
+    }
+}
+
+/// What an orphan said before it heard of the decision may come after that has turned round.
+#[test]
+fn what_an_orphan_said_before_the_decision_counts_no_more_after_it() {
+    for is_permanent in [true, false] {
+        let mut world = World::settled(3, spec());
+        if !is_permanent {
+            world.misbehave.insert((node(1), "make permanent"), Misbehaviour::Silent);
+        }
+        let rollout = world.start("0.2.0");
+        world.run_until(rollout, |rollout| {
+            let committed = |number| rollout.nodes[&node(number)].step == Step::Committed;
+            committed(1) == is_permanent && committed(2)
+        });
+        world.apply(Command::Abort { rollout, mode: AbortMode::Hold }).unwrap();
+        let before = world.step_of(rollout, 1).clone();
+        let outcome = OrphanOutcome::Back { version: Some(version("0.1.0")) };
+        world.apply(Command::ReportOrphan { node: node(1), app: app(), rollout, outcome }).unwrap();
+        assert_eq!(world.step_of(rollout, 1), &before);
     }
 }
 

@@ -159,3 +159,30 @@ fn a_committed_node_that_fails_before_the_end_turns_the_rollout_round() {
         assert!(settled.eq(vec![Some(release("0.1.0")); 3]));
     }
 }
+
+/// Seeds 1738 and 1930: an app that did not stay up while it was made permanent was down while another node had the
+/// first turn. Also where it is heard of late it comes before those that run.
+#[test]
+fn who_failed_has_the_next_turn_wherever_it_is_in_the_plan() {
+    for is_silent in [false, true] {
+        let mut world = World::settled(4, spec());
+        let rollout = world.start("0.2.0");
+        world.run_until(rollout, |rollout| rollout.nodes[&node(2)].step == Step::Committed);
+        let generation = world.state.apps[&app()].instances[&node(2)].assignment.as_ref().unwrap().generation;
+        let report = Report::Failed { failure: Failure::VmDied { detail: "killed".to_owned() } };
+        world.apply(Command::Report { node: node(2), app: app(), generation, report }).unwrap();
+        for number in [2, 4] {
+            world.misbehave.insert((node(number), "go back"), Misbehaviour::Silent);
+        }
+        if is_silent {
+            world.silence.insert(node(2), Duration::from_secs(5));
+            world.run(rollout);
+            assert_eq!(world.rollout(rollout).in_flight(), vec![node(4)]);
+            world.silence.remove(&node(2));
+            world.misbehave.remove(&(node(4), "go back"));
+        }
+        world.run(rollout);
+        assert_eq!(world.rollout(rollout).in_flight(), vec![node(2)]);
+        assert_eq!(world.step_of(rollout, 3).turn(), Some(Turn::Asked));
+    }
+}

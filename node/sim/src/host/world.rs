@@ -308,8 +308,13 @@ impl World {
     pub(super) fn order_stop(&mut self, ours: bool) {
         self.wanted = false;
         self.restarts_at = None;
-        // What had died by itself, and is not up again, is not down by us, whatever is to be done with it.
-        if ours && matches!(self.process, Process::Up(_)) {
+        // What had died by itself, and would not come up again, is not down by us, whatever is to be done with it.
+        let serves = match &self.process {
+            Process::None => false,
+            Process::Booting(boot) => boot.comes,
+            Process::Up(_) => true,
+        };
+        if ours && serves {
             self.taken_down();
         }
         let at = Some(self.now + self.delay(100, 2500));

@@ -6,7 +6,8 @@ use super::acknowledged::{
 use super::begins::{a_rollout_begins_on_what_its_plan_rests_on, no_rollout_begins_to_a_quarantined_release};
 use super::changed::{changed_instances, changed_nodes, changed_rollouts};
 use super::in_flight::{
-    Spent, Unordered, a_rollout_takes_along_no_more_that_are_down_than_its_policy_allows,
+    Excused, Spent, TakenAlong, Unordered,
+    a_rollout_takes_along_no_more_that_are_down_than_its_policy_allows,
     no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing,
 };
 use super::log::Log;
@@ -44,6 +45,7 @@ pub struct Auditor {
     begun: Begun,
     unordered: Unordered,
     spent: Spent,
+    taken_along: TakenAlong,
     mixes: Mixes,
     purposes: BTreeMap<(NodeId, AppName, OperationId), Purpose>,
     /// The state as far as anybody has applied it.
@@ -64,6 +66,7 @@ impl Auditor {
             begun: Begun::default(),
             unordered: Unordered::default(),
             spent: Spent::default(),
+            taken_along: TakenAlong::default(),
             mixes: Mixes::default(),
             purposes: BTreeMap::new(),
             newest: None,
@@ -125,6 +128,7 @@ impl Auditor {
         }
         if let Some(before) = before {
             self.spent.note(&before, state, hosts);
+            self.taken_along.note(&before, state, hosts);
             self.found.extend(nothing_forward_is_ordered_after_a_halt(&before, state));
             self.found.extend(a_way_back_is_never_turned_round(&before, state));
             self.found.extend(a_rollout_begins_on_what_its_plan_rests_on(&before, state));
@@ -224,10 +228,12 @@ impl Auditor {
     /// After every event.
     pub fn after_event(&mut self, hosts: &dyn Hosts) {
         if let Some(state) = &self.newest {
-            let (unordered, spent) = (&self.unordered, &self.spent);
-            self.found.extend(no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing(
-                state, hosts, unordered, spent,
-            ));
+            self.unordered.look(hosts);
+            self.taken_along.look(state, hosts);
+            let excused =
+                Excused { unordered: &self.unordered, spent: &self.spent, taken_along: &self.taken_along };
+            self.found
+                .extend(no_more_than_max_in_flight_are_down_or_unjudged_by_our_doing(state, hosts, &excused));
         }
     }
 

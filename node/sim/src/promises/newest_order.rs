@@ -6,7 +6,7 @@ use relupd::agent::decide::{Action, Authority};
 use relupd::agent::ledger::LedgerEntry;
 use relupd::driver::Method;
 use relupd::ids::{AppName, BootNonce, Generation, NodeId, ReleaseVersion};
-use relupd::spec::Orphan;
+use relupd::spec::{Orphan, Permanent};
 use relupd::state::ClusterState;
 use relupd::state::app::Order;
 use relupd::state::rollout::Phase;
@@ -26,8 +26,8 @@ pub struct Effect {
     pub read_asked_at: Option<Duration>,
     /// How long the node had no contact with a proven leader when it decided, as it measures it itself.
     pub contact_age: Duration,
-    /// A way back that the ledger held already when this was decided.
-    pub goes_on: bool,
+    /// An orphan's way back that the ledger held already when this was decided.
+    pub noted_before: bool,
     /// The ledger as it is on disk.
     pub on_disk: Option<LedgerEntry>,
     pub truth: Truth,
@@ -137,13 +137,19 @@ pub(super) fn only_an_orphan_goes_back_by_itself_and_never_after_the_decision(
     if matches!(rollout.phase, Phase::Committing { decided: true }) {
         return effect.broken("commit is decided".to_owned());
     }
+    let order = effect.applied.apps.get(&effect.app).and_then(|app| {
+        app.instances.get(&effect.node)?.assignment.as_ref().map(|assignment| assignment.order)
+    });
+    if order == Some(Order::Commit) && rollout.spec.upgrade.permanent == Permanent::AtEnd {
+        return effect.broken("commit was decided, and turned round since: that takes an order".to_owned());
+    }
     match rollout.spec.upgrade.orphan {
         Orphan::Hold => effect.broken("its policy is to hold".to_owned()),
         Orphan::Revert { after, stagger } => {
             let position = rollout.nodes.get(&effect.node)?.position;
             let behind = rollout.nodes.values().filter(|other| other.position > position).count();
             let deadline = after + stagger * u32::try_from(behind).unwrap_or(u32::MAX);
-            if !effect.goes_on && effect.contact_age < deadline {
+            if !effect.noted_before && effect.contact_age < deadline {
                 return effect
                     .broken(format!("after {:?}, its deadline is {deadline:?}", effect.contact_age));
             }

@@ -39,6 +39,30 @@ impl ErlangDriver {
         })
         .await
     }
+
+    /// The same for a way back, which cannot place what is missing: where this version does not lie there whole it
+    /// is refused, and the book stays as it is.
+    pub(super) async fn mend_book_towards(
+        &self,
+        what: &'static str,
+        disk: &Disk,
+        version: &ReleaseVersion,
+    ) -> Result<(), DriverError> {
+        if matches!(disk.book, BookFile::Read(_)) {
+            return Ok(());
+        }
+        let (layout, name, wanted) = (self.layout.clone(), self.settings.release.clone(), version.clone());
+        let is_whole =
+            blocking(what, move || Ok(rebuilt(&layout, &name, &wanted)?.entry(&wanted).is_some())).await?;
+        if !is_whole {
+            return Err(DriverError::Refused {
+                what,
+                reason: format!("RELEASES cannot be read, and {version} does not lie there whole"),
+                remedy: format!("place {version} again: run `relupctl node repair`, then roll it out"),
+            });
+        }
+        self.mend_book(what, disk, version).await.map(drop)
+    }
 }
 
 /// The releases that lie there whole. The decided one needs no marker: whoever installed it before

@@ -58,7 +58,7 @@ impl ErlangDriver {
             return self.forget_trial();
         }
         // This is the last rung: a torn book must not bar it.
-        self.mend_book(what, &sources.disk, version).await?;
+        self.mend_book_towards(what, &sources.disk, version).await?;
         self.point_host_at(what, version).await?;
         self.forget_trial()?;
         self.halt().await?;

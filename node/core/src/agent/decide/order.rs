@@ -50,7 +50,7 @@ impl<'a> Ordered<'a> {
         self.rollout.is_some_and(|rollout| !rollout.phase.is_terminal())
     }
 
-    /// `CommitDecided` is applied here: from now on it goes forward.
+    /// `CommitDecided` is applied here, and nothing has turned it round.
     pub(super) fn is_decided(&self) -> bool {
         self.rollout.is_some_and(|rollout| matches!(rollout.phase, Phase::Committing { decided: true }))
     }

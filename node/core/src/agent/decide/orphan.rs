@@ -1,14 +1,14 @@
 //! The orphan rule: a node that holds a trial and has had no contact with a proven leader for too
 //! long takes itself back. Later places of the plan go first, one stagger apart, so that no more
-//! nodes move at a time than before (S2). Never once `CommitDecided` is applied here. A way back that was begun
-//! is gone to its end and said, also where an order to commit of its own came meanwhile: what it says is on its way,
-//! and whoever went forward would meet it.
+//! nodes move at a time than before (S2). Never once `CommitDecided` is applied here. A way back that was begun is gone
+//! to its end and said, also where the node's own order to commit came meanwhile (`permanent = "per-node"`): what it
+//! says is on its way, and whoever went forward would meet it.
 
 use super::order::Ordered;
 use super::revert::{Descent, descend, stands_on, transition};
 use super::{Action, Authority, Input, WaitingFor, known, wait};
 use crate::clock::Monotonic;
-use crate::spec::Orphan;
+use crate::spec::{Orphan, Permanent};
 use crate::state::app::Order;
 use crate::state::command::OrphanOutcome;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     let begun = input.ledger.orphaned(rollout);
     match order.assignment.order {
         Order::Upgrade | Order::Drain => {}
-        Order::Commit if begun.is_some() => {}
+        Order::Commit if begun.is_some() && is_per_node(order) && !order.said_committed() => {}
         // An order to go back is carried out as such, as long as there is somebody to confirm it.
         Order::Revert if input.contact_age >= deadline(order)? && !order.said_reverted() => {}
         Order::Prepare | Order::Commit | Order::Revert => return None,
@@ -45,6 +45,12 @@ pub(super) fn decide(input: &Input<'_>, order: &Ordered<'_>) -> Option<Action> {
     let told = input.memory.orphan_reported == Some(rollout)
         || order.rollout.and_then(|rollout| rollout.nodes.get(&input.node)).is_some_and(|node| node.orphaned);
     Some(if told { wait(WaitingFor::Order) } else { Action::ReportOrphan { rollout, outcome } })
+}
+
+/// An order to commit is its own alone, and no decision for all: that has one only after [`Ordered::is_decided`],
+/// and may be halted again.
+fn is_per_node(order: &Ordered<'_>) -> bool {
+    order.spec.upgrade.permanent == Permanent::PerNode
 }
 
 /// When the rule would apply, if there were no contact until then.

@@ -2,6 +2,7 @@
 
 use super::{About, Context, DONE};
 use crate::ids::{AppName, Generation, NodeId, RolloutId};
+use crate::spec::Permanent;
 use crate::state::app::{Assignment, Order};
 use crate::state::command::{OrphanOutcome, Report};
 use crate::state::rejection::{Rejection, Superseded};
@@ -69,7 +70,7 @@ impl ClusterState {
     }
 
     /// An orphan that took itself back. After `CommitDecided` this changes nothing: its order to
-    /// commit stands, and it will install again.
+    /// commit stands, and it will install again. Nor does it where that has turned round since: it was said before.
     pub(super) fn report_orphan(
         &mut self,
         context: Context<'_>,
@@ -84,10 +85,16 @@ impl ClusterState {
         }
         let from = rollout.from_of(node).cloned();
         let decided = matches!(rollout.phase, crate::state::rollout::Phase::Committing { decided: true });
+        let at_end = rollout.spec.upgrade.permanent == Permanent::AtEnd;
         let progress = rollout.nodes.get_mut(&node).map(Arc::make_mut).ok_or(Rejection::NoSuchNode(node))?;
         // Who was removed meanwhile has no more part in it, and halts nobody.
-        let over =
-            matches!(progress.step, Step::Skipped { .. } | Step::Reverted { .. } | Step::RevertFailed { .. });
+        let over = match progress.step {
+            Step::Skipped { .. } | Step::Reverted { .. } | Step::RevertFailed { .. } | Step::Committed => {
+                true
+            }
+            Step::Committing { .. } => at_end,
+            _ => false,
+        };
         if decided || over {
             return DONE;
         }

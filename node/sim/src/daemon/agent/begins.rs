@@ -65,7 +65,7 @@ impl Agent {
     pub(super) fn effect(
         &mut self,
         action: Action,
-        goes_on: bool,
+        noted_before: bool,
         state: &Arc<ClusterState>,
         context: &mut Context<'_>,
     ) {
@@ -92,7 +92,7 @@ impl Agent {
             | Action::Wait { .. } => unreachable!("not an effect: {action:?}"),
         };
         context.log(|| format!("{}: {}", self.app, name(&action)));
-        let effect = self.effect_of(&action, goes_on, state, context);
+        let effect = self.effect_of(&action, noted_before, state, context);
         let operation = self.operate(operation, context);
         context.effects.extend(effect.map(|effect| Effect::Begins { operation, effect: Box::new(effect) }));
         self.doing = Doing::Effect { action, began: context.now, operation, overruled: None };
@@ -108,7 +108,7 @@ impl Agent {
     pub(super) fn effect_of(
         &mut self,
         action: &Action,
-        goes_on: bool,
+        noted_before: bool,
         state: &Arc<ClusterState>,
         context: &Context<'_>,
     ) -> Option<promises::Effect> {
@@ -120,7 +120,7 @@ impl Agent {
             applied: Arc::clone(state),
             read_asked_at: self.read_asked.take(),
             contact_age: self.contact_age,
-            goes_on,
+            noted_before,
             on_disk,
             truth: context.host(&self.app)?.truth(),
         })

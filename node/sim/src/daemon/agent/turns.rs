@@ -57,10 +57,13 @@ impl Agent {
                     return false;
                 };
                 if context.write_ledger(&self.app, &entry) {
-                    let goes_on = goes_on(&action, self.core.ledger());
+                    let earlier = self.core.ledger().clone();
                     self.core.noted(entry);
                     if self.core.may_begin(&action, state) {
-                        self.effect(action, goes_on, state, context);
+                        let noted_before = holds(&earlier, &action);
+                        self.effect(action, noted_before, state, context);
+                    } else if self.core.withdraw(&action, earlier) {
+                        self.doing = Doing::Store { until: now + context.fsync() };
                     }
                 } else {
                     self.core.not_noted(&action, now);
@@ -140,17 +143,16 @@ impl Agent {
             let until = now + context.fsync();
             self.doing = Doing::Note { action, entry, until };
         } else {
-            let goes_on = goes_on(&action, self.core.ledger());
-            self.effect(action, goes_on, state, context);
+            let noted_before = holds(self.core.ledger(), &action);
+            self.effect(action, noted_before, state, context);
         }
     }
 }
 
-/// Whether the ledger holds this way back already.
-fn goes_on(action: &Action, ledger: &LedgerEntry) -> bool {
+/// Whether the ledger holds an orphan's way back, where this is one.
+fn holds(ledger: &LedgerEntry, action: &Action) -> bool {
     match action {
         Action::RollBack { by: Authority::Orphan(rollout), .. } => ledger.orphaned(*rollout).is_some(),
-        Action::RollBack { by: Authority::Order(generation), .. } => ledger.ladder_of(*generation).is_some(),
         _ => false,
     }
 }

@@ -43,6 +43,9 @@ impl Driver {
         if there && matches!(observed.condition, Condition::Clean | Condition::Debris { .. }) {
             return self.forget_trial();
         }
+        if !self.with(|world| world.disk.placed.contains_key(version)) {
+            return Err(refused(what, format!("{version} does not lie there whole"), "place it again"));
+        }
         self.mend_book(what, version)?;
         self.point_host_at(what, version).await?;
         self.forget_trial()?;

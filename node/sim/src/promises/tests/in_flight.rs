@@ -102,3 +102,22 @@ fn s2_who_was_at_work_when_it_turned_round_counts_unless_it_is_out_of_reach() {
     fleet.cut_off.insert(node(1));
     assert_eq!(turns_round(&fleet), BTreeSet::new());
 }
+
+/// Seed 3641: an app that an earlier rollout had left down, and the policy of this one takes along, counts once it is up.
+#[test]
+fn s2_who_was_taken_along_counts_only_after_it_was_up_again() {
+    let prepared = || Step::Prepared { checks: vec![] };
+    let before = Arc::new(state(Phase::Preparing, &prepared()));
+    let rolling = with_step(state(Phase::Rolling, &prepared()), 2, upgrading());
+    let begins = |then: &[&Fleet]| {
+        found(&rolling, &down(1), |auditor| {
+            auditor.applied(AT, node(1), 1, None, &before, &down(1));
+            let begun = Arc::new(state(Phase::Rolling, &prepared()));
+            auditor.applied(AT, node(1), 2, None, &begun, &down(1));
+            then.iter().for_each(|fleet| auditor.after_event(*fleet));
+            auditor.take_violations();
+        })
+    };
+    assert_eq!(begins(&[]), BTreeSet::new());
+    assert_eq!(begins(&[&Fleet::on("1.0.0", "1.0.0")]), BTreeSet::from(["S2"]));
+}

@@ -68,7 +68,7 @@ pub(super) fn begin(auditor: &mut Auditor, action: &Action, read: Option<u64>, n
             applied: Arc::new(applied),
             read_asked_at: read.map(Duration::from_secs),
             contact_age: Duration::ZERO,
-            goes_on: false,
+            noted_before: false,
             on_disk: noted.then_some(ledger),
             truth: truth("1.0.0", "1.0.0"),
         },
@@ -102,7 +102,7 @@ fn s4_an_orphan_that_goes_back_too_soon_or_after_the_decision_is_found() {
 /// Seed 5917: the first rung had not led back when contact came. In another the host had refused even that.
 #[test]
 fn s4_a_way_back_that_an_orphan_has_begun_is_gone_to_its_end() {
-    let found = |goes_on: bool, alone: u64| {
+    let found = |noted_before: bool, alone: u64| {
         let mut applied = state(Phase::Rolling, &healthy());
         let rollout = Arc::make_mut(applied.rollouts.get_mut(&ROLLOUT).expect("a rollout"));
         let after = Duration::from_secs(15);
@@ -123,7 +123,7 @@ fn s4_a_way_back_that_an_orphan_has_begun_is_gone_to_its_end() {
                 applied: Arc::new(applied),
                 read_asked_at: None,
                 contact_age: Duration::from_secs(alone),
-                goes_on,
+                noted_before,
                 on_disk: Some(ledger),
                 truth: truth("1.0.0", "2.0.0"),
             },
@@ -151,7 +151,7 @@ fn s4_a_repair_towards_what_nobody_decided_is_found() {
                 applied: Arc::new(applied),
                 read_asked_at: None,
                 contact_age: Duration::ZERO,
-                goes_on: false,
+                noted_before: false,
                 on_disk: None,
                 truth: truth("1.0.0", "1.0.0"),
             },

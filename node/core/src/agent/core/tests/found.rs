@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::decide::Authority;
+use crate::agent::ledger::LedgerEntry;
 use crate::driver::{Condition, DriverError, Running};
 use crate::spec::Orphan;
 use crate::state::command::Report;
@@ -62,6 +63,9 @@ fn an_orphan_that_learns_of_the_decision_while_it_notes_its_way_back_does_not_be
     script.case.rollout.phase = Phase::Committing { decided: false };
     script.receives(Order::Revert);
     assert!(!script.core.may_begin(&back, &script.state()), "somebody leads again");
+    // Nor does it later, with somebody to ask: the note is withdrawn.
+    assert!(script.core.withdraw(&back, LedgerEntry::default()));
+    assert_eq!(script.core.ledger().orphan, None);
 }
 
 /// Seeds 6301 and 100078: an app that a repair had taken down did not come up again. The cluster went on

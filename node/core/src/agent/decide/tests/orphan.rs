@@ -4,11 +4,11 @@ use super::case::{Case, GENERATION, ROLLOUT, at, seen};
 use crate::agent::decide::{Action, Authority};
 use crate::agent::ledger::{Ladder, Orphan as OrphanNote};
 use crate::driver::Rung;
-use crate::samples::life;
-use crate::spec::Orphan;
+use crate::samples::{life, node};
+use crate::spec::{Orphan, Permanent};
 use crate::state::app::Order;
 use crate::state::command::{OrphanOutcome, Report};
-use crate::state::rollout::{Failure, Phase, Step, TriedRung, Turn};
+use crate::state::rollout::{Failure, HaltReason, Phase, Step, TriedRung, Turn};
 use std::time::Duration;
 
 #[test]
@@ -72,9 +72,10 @@ fn an_orphan_that_is_back_says_so_and_nothing_else() {
 /// so it does not go forward before that was heard.
 #[test]
 fn an_orphan_says_so_before_it_goes_forward() {
-    let ordered = |phase, spent| {
+    let ordered = |phase, spent: bool| {
         let seen = if spent { seen(None, Some("0.1.0")) } else { seen(Some(("0.1.0", "a")), Some("0.1.0")) };
         let mut case = Case::ordered(Order::Commit).in_phase(phase).verified().sees(seen);
+        case.rollout.spec.upgrade.permanent = Permanent::PerNode;
         let tried = TriedRung { rung: Rung::Restart, reason: String::new() };
         let tried = if spent { vec![tried; 3] } else { vec![] };
         let ladder = Ladder { begun: None, ended: false, tried };
@@ -88,8 +89,23 @@ fn an_orphan_says_so_before_it_goes_forward() {
         let action = ordered(decided.clone(), spent).decide();
         assert!(!matches!(action, Action::ReportOrphan { .. } | Action::RollBack { .. }), "{action:?}");
     }
-    let halfway = ordered(Phase::Rolling, false).sees(seen(Some(("0.2.0", "a")), Some("0.1.0")));
-    assert_eq!(authority(&halfway), Some(Authority::Orphan(ROLLOUT)), "it goes to the end");
+    let halfway = || ordered(Phase::Rolling, false).sees(seen(Some(("0.2.0", "a")), Some("0.1.0")));
+    assert_eq!(authority(&halfway()), Some(Authority::Orphan(ROLLOUT)), "it goes to the end");
+    assert_eq!(authority(&halfway().at(Step::Committed)), None, "it went forward since");
+    // The commit was decided for all and is halted again: that this node goes back takes an order.
+    let mut halted = halfway().in_phase(Phase::Halted { reason: HaltReason::Orphaned { node: node(1) } });
+    halted.rollout.spec.upgrade.permanent = Permanent::AtEnd;
+    assert_eq!(authority(&halted), None);
+}
+
+#[test]
+fn whoever_goes_forward_is_no_orphan_any_more() {
+    let mut case = Case::ordered(Order::Commit).sees(seen(None, Some("0.1.0")));
+    case.ledger.orphan = Some(OrphanNote { rollout: ROLLOUT, ladder: Ladder::default() });
+    case.memory.placed = true;
+    let action = case.decide();
+    assert!(matches!(action, Action::Install { .. }), "{action:?}");
+    assert_eq!(case.ledger.before(&action).orphan, None);
 }
 
 /// The second of three places, which waits for contact for 70 seconds.
