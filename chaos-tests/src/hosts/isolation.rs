@@ -83,7 +83,8 @@ async fn only_where_it_should(host: &Host) -> anyhow::Result<()> {
 async fn distribution(host: &Host) -> anyhow::Result<()> {
     let ports = [4369, 9100, 9109];
     let listens = ports.map(|port| format!("--listen=0.0.0.0:{port}"));
-    let mut command = vec!["systemd-run", "--quiet", "--unit=distribution", "systemd-socket-activate"];
+    let mut command =
+        vec!["systemd-run", "--quiet", "--unit=distribution", "systemd-socket-activate", "--accept"];
     command.extend(listens.iter().map(String::as_str).chain(["/bin/cat"]));
     host.run(&command).await?;
     for port in ports {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 const ANOTHER_UNIT: &str = "systemd-journald.service";
 
 /// Tries it on one host; all are alike.
-pub async fn play(hosts: &Hosts) -> anyhow::Result<()> {
+pub(super) async fn play(hosts: &Hosts) -> anyhow::Result<()> {
     let host = hosts.all().first().context("a host")?;
     for verb in ["stop", "restart"] {
         let ended = asks_systemd(host, verb, ANOTHER_UNIT).await?;

@@ -106,17 +106,22 @@ fn s2_who_was_at_work_when_it_turned_round_counts_unless_it_is_out_of_reach() {
 /// Seed 3641: an app that an earlier rollout had left down, and the policy of this one takes along, counts once it is up.
 #[test]
 fn s2_who_was_taken_along_counts_only_after_it_was_up_again() {
-    let prepared = || Step::Prepared { checks: vec![] };
-    let before = Arc::new(state(Phase::Preparing, &prepared()));
-    let rolling = with_step(state(Phase::Rolling, &prepared()), 2, upgrading());
+    let at = |phase| {
+        let mut state = state(phase, &Step::Prepared { checks: vec![] });
+        let rollout = Arc::make_mut(state.rollouts.get_mut(&ROLLOUT).expect("a rollout"));
+        Arc::make_mut(rollout.nodes.get_mut(&node(1)).expect("a node")).touched = None;
+        state
+    };
+    let rolling = Arc::new(with_step(at(Phase::Rolling), 2, upgrading()));
     let begins = |then: &[&Fleet]| {
-        found(&rolling, &down(1), |auditor| {
-            auditor.applied(AT, node(1), 1, None, &before, &down(1));
-            let begun = Arc::new(state(Phase::Rolling, &prepared()));
-            auditor.applied(AT, node(1), 2, None, &begun, &down(1));
-            then.iter().for_each(|fleet| auditor.after_event(*fleet));
-            auditor.take_violations();
-        })
+        let mut auditor = Auditor::new(1);
+        auditor.applied(AT, node(1), 1, None, &Arc::new(at(Phase::Preparing)), &down(1));
+        auditor.applied(AT, node(1), 2, None, &Arc::new(at(Phase::Rolling)), &down(1));
+        then.iter().for_each(|fleet| auditor.after_event(*fleet));
+        auditor.take_violations();
+        auditor.applied(AT, node(1), 3, None, &rolling, &down(1));
+        auditor.after_event(&down(1));
+        broken_by(auditor)
     };
     assert_eq!(begins(&[]), BTreeSet::new());
     assert_eq!(begins(&[&Fleet::on("1.0.0", "1.0.0")]), BTreeSet::from(["S2"]));
