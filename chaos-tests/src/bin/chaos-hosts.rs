@@ -67,8 +67,8 @@ enum Scene {
         /// These faults alone, and nothing that is measured without one
         #[arg(long)]
         fault: Vec<Fault>,
-        /// Goes on with the matrix where an earlier one of this build stopped, after what its --report says
-        #[arg(long)]
+        /// Goes on with the whole matrix where an earlier part of this build stopped, after what lies beside --report
+        #[arg(long, requires = "full", conflicts_with = "fault")]
         go_on: bool,
         /// Stops after so many minutes of cells
         #[arg(long)]

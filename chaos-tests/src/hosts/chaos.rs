@@ -56,6 +56,7 @@ pub async fn play(
     show: Show,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
+    let tally = Tally::new(script.report.clone(), script.is_whole, &hosts.binaries().relupd)?;
     let mut acknowledged = Acknowledged::new(hosts);
     let joined = hosts.form().await?.as_secs_f64();
     report.push(Figure::at_most("package_install_to_joined_s", joined, "s", smoke::JOIN_BOUND_S));
@@ -76,7 +77,7 @@ pub async fn play(
     if let Some(path) = &script.report {
         report.clone().write_into(path)?;
     }
-    cells_after(hosts, script, current, acknowledged, report, show).await
+    cells_after(hosts, Cells { script, tally, current, acknowledged, report }, show).await
 }
 
 /// Plays its cells alone on fresh hosts; those that are left, where it goes on.
@@ -90,23 +91,29 @@ pub async fn play_cells(
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
     let acknowledged = Acknowledged::new(hosts);
-    cells_after(hosts, script, VERSIONS[0], acknowledged, Report::default(), show).await
+    let relupd = &hosts.binaries().relupd;
+    let tally = match script.goes_on {
+        true => Tally::go_on(script.report.clone(), relupd)?,
+        false => Tally::new(script.report.clone(), script.is_whole, relupd)?,
+    };
+    let (current, report) = (VERSIONS[0], Report::default());
+    cells_after(hosts, Cells { script, tally, current, acknowledged, report }, show).await
 }
 
-/// Plays them one after the other, from hosts that serve this version.
-async fn cells_after(
-    hosts: &mut Hosts,
+/// What is to be played, on hosts that serve a version, after what was measured before.
+struct Cells {
     script: Script,
-    mut current: &'static str,
-    mut acknowledged: Acknowledged,
-    mut report: Report,
-    show: Show,
-) -> anyhow::Result<Report> {
-    let Script { cells, is_whole, report: path, goes_on, limit } = script;
+    tally: Tally,
+    current: &'static str,
+    acknowledged: Acknowledged,
+    report: Report,
+}
+
+/// Plays them one after the other.
+async fn cells_after(hosts: &mut Hosts, cells: Cells, show: Show) -> anyhow::Result<Report> {
+    let Cells { script, mut tally, mut current, mut acknowledged, mut report } = cells;
+    let Script { cells, report: path, limit, .. } = script;
     let histories = path.as_ref().and_then(|path| path.parent()).map(|parent| parent.join("history.jsonl"));
-    let relupd = &hosts.binaries().relupd;
-    let mut tally =
-        if goes_on { Tally::go_on(path, is_whole, relupd)? } else { Tally::new(path, is_whole, relupd)? };
     let began = monotonic();
     for cell in cells.into_iter().filter(|cell| !tally.has(*cell)).collect::<Vec<_>>() {
         if limit.is_some_and(|limit| monotonic().since(began) >= limit) {

@@ -16,7 +16,7 @@ const WHOLE: u64 = 150;
 /// Counts.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Where the report goes, and beside it what is kept.
+    /// Where the report goes; beside it, of the whole matrix, what is kept.
     path: Option<PathBuf>,
     /// Whether these are all cells there are.
     is_whole: bool,
@@ -29,6 +29,8 @@ pub(super) struct Tally {
 struct Kept {
     /// The daemon that was broken: cells of another one are not counted with these.
     relupd: Digest,
+    /// Parts that have begun.
+    begun: u64,
     /// Cells that went as designed.
     went: BTreeMap<String, Went>,
     /// What was wrong with those that did not.
@@ -46,10 +48,17 @@ struct Went {
 }
 
 impl Tally {
-    /// One that begins. `relupd` is the program under test.
+    /// One that begins; what an earlier one has kept is gone. `relupd` is the program under test.
     pub(super) fn new(path: Option<PathBuf>, is_whole: bool, relupd: &Path) -> anyhow::Result<Self> {
+        let tally = Self::empty(path, is_whole, relupd)?;
+        tally.keep()?;
+        Ok(tally)
+    }
+
+    fn empty(path: Option<PathBuf>, is_whole: bool, relupd: &Path) -> anyhow::Result<Self> {
         let kept = Kept {
             relupd: Digest::of(&fs::read(relupd)?),
+            begun: 1,
             went: BTreeMap::new(),
             wrong: Vec::new(),
             parts: Vec::new(),
@@ -57,16 +66,18 @@ impl Tally {
         Ok(Self { path, is_whole, skipped: 0, kept })
     }
 
-    /// The same that goes on where an earlier one stopped.
-    pub(super) fn go_on(path: Option<PathBuf>, is_whole: bool, relupd: &Path) -> anyhow::Result<Self> {
-        let begins = Self::new(path, is_whole, relupd)?;
+    /// The whole matrix, from where an earlier part stopped.
+    pub(super) fn go_on(path: Option<PathBuf>, relupd: &Path) -> anyhow::Result<Self> {
+        let begins = Self::empty(path, true, relupd)?;
         let file = begins.file().context("what is to be gone on with is kept beside a report")?;
         let text = fs::read(&file).with_context(|| format!("cannot go on from {}", file.display()))?;
         let kept: Kept = serde_json::from_slice(&text)
             .with_context(|| format!("{} does not say where to go on", file.display()))?;
         let same = kept.relupd == begins.kept.relupd;
         ensure!(same, "{} is about another build of relupd: begin anew", file.display());
-        Ok(Self { kept, ..begins })
+        let tally = Self { kept: Kept { begun: kept.begun + 1, ..kept }, ..begins };
+        tally.keep()?;
+        Ok(tally)
     }
 
     /// Whether an earlier part has played this one to its end.
@@ -108,6 +119,9 @@ impl Tally {
             false => Figure::some("cells_run_of_a_selection", run),
         });
         report.push(Figure::counted("cells_skipped", self.skipped));
+        // Who is stopped in the middle has not checked the answers that it had.
+        let unchecked = self.kept.begun.saturating_sub(self.kept.parts.len() as u64);
+        report.push(Figure::exactly("parts_without_a_history", unchecked, 0));
         let late = went.values().filter(|went| went.late).count();
         report.push(Figure::counted("cells_struck_late", late as u64));
         report.push(Figure::exactly("cells_wrong", wrong.len() as u64, 0));
@@ -124,14 +138,17 @@ impl Tally {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        let name = if self.is_whole { "cells.json" } else { "cells-of-a-selection.json" };
-        Some(self.path.as_ref()?.with_file_name(name))
+        self.path.as_ref().filter(|_| self.is_whole).map(|path| path.with_file_name("cells.json"))
     }
 
     fn keep(&self) -> anyhow::Result<()> {
-        let (Some(path), Some(file)) = (&self.path, self.file()) else { return Ok(()) };
-        fs::write(&file, serde_json::to_vec_pretty(&self.kept)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        if let Some(file) = self.file() {
+            let beside = file.with_extension("new");
+            fs::write(&beside, serde_json::to_vec_pretty(&self.kept)?)
+                .and_then(|()| fs::rename(&beside, &file))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        let Some(path) = &self.path else { return Ok(()) };
         self.report().write_into(path).context("the report")
     }
 }
@@ -156,20 +173,23 @@ mod tests {
         first.went_wrong(format!("{}: a host is gone", cells[1])).unwrap();
         assert!(!first.ends(part(1)).unwrap().within_bounds());
 
-        let mut second = Tally::go_on(Some(path.clone()), true, &relupd).unwrap();
+        let mut second = Tally::go_on(Some(path.clone()), &relupd).unwrap();
         assert!(second.has(cells[0]) && !second.has(cells[1]), "what went wrong is played again");
         second.went(cells[1], "reverted".to_owned(), true).unwrap();
         let report = second.ends(part(2)).unwrap();
         let table = report.table();
-        for (figure, value) in
-            [("acknowledged_commands_lost ", "3"), ("cells_run ", "3"), ("cells_wrong ", "1")]
-        {
+        for (figure, value) in [
+            ("acknowledged_commands_lost ", "3"),
+            ("cells_run ", "3"),
+            ("cells_wrong ", "1"),
+            ("parts_without_a_history ", "0"),
+        ] {
             let line = table.lines().find(|line| line.contains(figure)).unwrap();
             assert_eq!(line.split_whitespace().nth(1), Some(value), "{line}");
         }
 
         fs::write(&relupd, "another build").unwrap();
-        let error = Tally::go_on(Some(path), true, &relupd).unwrap_err().to_string();
+        let error = Tally::go_on(Some(path), &relupd).unwrap_err().to_string();
         assert!(error.contains("another build of relupd"), "{error}");
     }
 }

@@ -50,7 +50,8 @@ fn by_precedence(view: &View<'_>, nodes: &[NodeId]) -> Vec<NodeId> {
     let mut nodes = nodes.to_vec();
     nodes.sort_by_key(|node| {
         let progress = &view.rollout.nodes[node];
-        let failed = matches!(progress.step, Step::Failed { .. }) || culprit == Some(node);
+        let is_culprit = culprit == Some(node) && !progress.had_its_turn;
+        let failed = matches!(progress.step, Step::Failed { .. }) || is_culprit;
         (!progress.step.is_in_flight(), !failed, progress.had_its_turn)
     });
     nodes

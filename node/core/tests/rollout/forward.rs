@@ -210,11 +210,18 @@ fn what_an_orphan_said_before_the_decision_counts_no_more_after_it() {
             let committed = |number| rollout.nodes[&node(number)].step == Step::Committed;
             committed(1) == is_permanent && committed(2)
         });
-        world.apply(Command::Abort { rollout, mode: AbortMode::Hold }).unwrap();
-        let before = world.step_of(rollout, 1).clone();
-        let outcome = OrphanOutcome::Back { version: Some(version("0.1.0")) };
-        world.apply(Command::ReportOrphan { node: node(1), app: app(), rollout, outcome }).unwrap();
-        assert_eq!(world.step_of(rollout, 1), &before);
+        world.misbehave.insert((node(1), "go back"), Misbehaviour::Silent);
+        world.apply(Command::Abort { rollout, mode: AbortMode::Revert }).unwrap();
+        for is_ordered_back in [false, true] {
+            if is_ordered_back {
+                world.run(rollout);
+            }
+            let before = world.step_of(rollout, 1).clone();
+            assert_eq!(matches!(before, Step::Reverting { .. }), is_ordered_back);
+            let outcome = OrphanOutcome::Back { version: Some(version("0.1.0")) };
+            world.apply(Command::ReportOrphan { node: node(1), app: app(), rollout, outcome }).unwrap();
+            assert_eq!(world.step_of(rollout, 1), &before);
+        }
     }
 }
 

@@ -184,5 +184,13 @@ fn who_failed_has_the_next_turn_wherever_it_is_in_the_plan() {
         world.run(rollout);
         assert_eq!(world.rollout(rollout).in_flight(), vec![node(2)]);
         assert_eq!(world.step_of(rollout, 3).turn(), Some(Turn::Asked));
+        // It had its turn and did not get on: the others come before it.
+        for number in [3, 4] {
+            world.misbehave.insert((node(number), "go back"), Misbehaviour::Silent);
+        }
+        world.stalled.insert(node(2), spec().upgrade.revert_deadline);
+        world.run(rollout);
+        let next = if is_silent { node(3) } else { node(4) };
+        assert_eq!(world.rollout(rollout).in_flight(), vec![next]);
     }
 }

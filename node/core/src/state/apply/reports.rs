@@ -70,7 +70,8 @@ impl ClusterState {
     }
 
     /// An orphan that took itself back. After `CommitDecided` this changes nothing: its order to
-    /// commit stands, and it will install again. Nor does it where that has turned round since: it was said before.
+    /// commit stands, and it will install again. Nor does it where that has turned round since, as it was said before,
+    /// or where it was ordered back: then it says so as it was asked.
     pub(super) fn report_orphan(
         &mut self,
         context: Context<'_>,
@@ -79,6 +80,8 @@ impl ClusterState {
         id: RolloutId,
         outcome: &OrphanOutcome,
     ) -> Outcome {
+        let order = self.apps.get(name).and_then(|app| app.instances.get(&node)?.assignment.as_ref());
+        let was_to_commit = order.is_some_and(|order| order.order == Order::Commit);
         let rollout = self.rollout_mut(id)?;
         if rollout.phase.is_terminal() {
             return DONE;
@@ -89,11 +92,21 @@ impl ClusterState {
         let progress = rollout.nodes.get_mut(&node).map(Arc::make_mut).ok_or(Rejection::NoSuchNode(node))?;
         // Who was removed meanwhile has no more part in it, and halts nobody.
         let over = match progress.step {
-            Step::Skipped { .. } | Step::Reverted { .. } | Step::RevertFailed { .. } | Step::Committed => {
-                true
-            }
+            Step::Skipped { .. }
+            | Step::Reverting { .. }
+            | Step::Reverted { .. }
+            | Step::RevertFailed { .. }
+            | Step::Committed => true,
             Step::Committing { .. } => at_end,
-            _ => false,
+            Step::Failed { .. } => was_to_commit,
+            Step::Planned
+            | Step::Preparing { .. }
+            | Step::Prepared { .. }
+            | Step::PrepareFailed { .. }
+            | Step::Upgrading { .. }
+            | Step::Healthy { .. }
+            | Step::Draining { .. }
+            | Step::ReadyToCommit { .. } => false,
         };
         if decided || over {
             return DONE;
