@@ -3,8 +3,8 @@ use relupd_core::driver::{Method, Rung};
 use relupd_core::rollout::waiting::Waiting;
 use relupd_core::spec::{AlreadySick, Permanent, Promote};
 use relupd_core::state::app::Order;
-use relupd_core::state::command::{Command, OrphanOutcome};
-use relupd_core::state::rollout::{AbortMode, Phase, Step, TriedRung};
+use relupd_core::state::command::{Command, OrphanOutcome, Report};
+use relupd_core::state::rollout::{AbortMode, Failure, Phase, Step, TriedRung};
 
 #[test]
 fn first_installation_then_hot_upgrade_of_every_node() {
@@ -222,6 +222,30 @@ fn what_an_orphan_said_before_the_decision_counts_no_more_after_it() {
             world.apply(Command::ReportOrphan { node: node(1), app: app(), rollout, outcome }).unwrap();
             assert_eq!(world.step_of(rollout, 1), &before);
         }
+    }
+}
+
+/// Whoever failed on trial may be back before anybody heard of that; whoever failed as it was made permanent went
+/// forward after it was an orphan.
+#[test]
+fn a_failed_node_is_an_orphan_only_without_an_order_to_commit() {
+    for permanent in [Permanent::AtEnd, Permanent::PerNode] {
+        let mut policy = spec();
+        policy.upgrade.permanent = permanent;
+        let mut world = World::settled(3, policy);
+        let rollout = world.start("0.2.0");
+        let is_to_commit = permanent == Permanent::PerNode;
+        world.run_until(rollout, |rollout| match &rollout.nodes[&node(1)].step {
+            Step::Healthy { .. } => !is_to_commit,
+            step => *step == Step::Committed,
+        });
+        let generation = world.state.apps[&app()].instances[&node(1)].assignment.as_ref().unwrap().generation;
+        let report = Report::Failed { failure: Failure::VmDied { detail: "killed".to_owned() } };
+        world.apply(Command::Report { node: node(1), app: app(), generation, report }).unwrap();
+        let outcome = OrphanOutcome::Back { version: Some(version("0.1.0")) };
+        world.apply(Command::ReportOrphan { node: node(1), app: app(), rollout, outcome }).unwrap();
+        let is_failed = matches!(world.step_of(rollout, 1), Step::Failed { .. });
+        assert_eq!(is_failed, is_to_commit, "{:?}", world.step_of(rollout, 1));
     }
 }
 
