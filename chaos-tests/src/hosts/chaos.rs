@@ -87,15 +87,15 @@ pub async fn play_cells(
     script: Script,
     show: Show,
 ) -> anyhow::Result<Report> {
-    hosts.form().await?;
-    hosts.set_up_app().await?;
-    hosts.install_app(samples, &VERSIONS).await?;
-    let acknowledged = Acknowledged::new(hosts);
     let relupd = &hosts.binaries().relupd;
     let tally = match script.goes_on {
         true => Tally::go_on(script.report.clone(), relupd)?,
         false => Tally::new(script.report.clone(), script.is_whole, relupd)?,
     };
+    hosts.form().await?;
+    hosts.set_up_app().await?;
+    hosts.install_app(samples, &VERSIONS).await?;
+    let acknowledged = Acknowledged::new(hosts);
     let (current, report) = (VERSIONS[0], Report::default());
     cells_after(hosts, Cells { script, tally, current, acknowledged, report }, show).await
 }
