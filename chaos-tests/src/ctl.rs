@@ -2,7 +2,7 @@
 
 mod answers;
 
-pub use answers::{Instance, Node, Plan, Progress, Rollout, Status, Step, Summary};
+pub use answers::{ClusterStatus, Instance, Node, Plan, Progress, Rollout, Status, Step, Summary};
 
 use crate::history::{Call, Recorder};
 use crate::wait;

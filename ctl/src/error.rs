@@ -1,10 +1,15 @@
 //! Errors as they are printed: once, outermost first, each link of the chain once.
 
 use serde::Serialize;
+use std::error::Error as _;
+use std::iter::successors;
 use tonic::Status;
 
 /// The metadata key under which a daemon says what kind of error it is.
 const CODE: &str = "relupd-code";
+
+/// What rustls puts before the name of an alert.
+const ALERT: &str = "received fatal alert: ";
 
 /// What a daemon answered.
 #[derive(Debug, thiserror::Error)]
@@ -30,19 +35,36 @@ impl ServerError {
 impl From<Status> for ServerError {
     fn from(status: Status) -> Self {
         let code = status.metadata().get(CODE).and_then(|code| code.to_str().ok()).map(str::to_owned);
-        let message = match &code {
-            Some(_) => status.message().to_owned(),
+        let message = match (&code, alert(&status).as_deref()) {
+            (Some(_), _) => status.message().to_owned(),
             // TLS 1.3 tells a client after its handshake that its certificate is not accepted.
-            None if status.code() == tonic::Code::Cancelled => {
+            (None, Some(alert)) => refusal(alert),
+            (None, None) if status.code() == tonic::Code::Cancelled => {
                 "the daemon ended the connection: it stops, or this certificate is revoked or expired \
                  (ask an admin for `relupctl operator list`)"
                     .to_owned()
             }
             // The connection broke, or something that is not relupd answered.
-            None => format!("no answer from the daemon ({}): {}", status.code(), status.message()),
+            (None, None) => format!("no answer from the daemon ({}): {}", status.code(), status.message()),
         };
         Self { code, message }
     }
+}
+
+/// What the daemon's end of TLS has said last, where it said something. HTTP/2 hands on the text of it alone.
+fn alert(status: &Status) -> Option<String> {
+    let chain = successors(status.source(), |&error| error.source());
+    chain.map(ToString::to_string).find_map(|text| Some(text.split_once(ALERT)?.1.trim().to_owned()))
+}
+
+fn refusal(alert: &str) -> String {
+    let why = match alert {
+        "CertificateRevoked" => "it is revoked",
+        "CertificateExpired" => "it has expired",
+        "UnknownCA" => "it is of another cluster",
+        other => other,
+    };
+    format!("the daemon refuses this certificate: {why}; an admin makes another with `relupctl operator add`")
 }
 
 /// The chain for a person.
@@ -83,6 +105,16 @@ mod tests {
     fn a_source_that_is_repeated_by_its_wrapper_is_printed_once() {
         let error = anyhow!("disk full").context("cannot write: disk full").context("push");
         assert_eq!(text(&error), "push: cannot write: disk full");
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_by_tls_is_named_as_such() {
+        let alert = std::io::Error::other("received fatal alert: CertificateRevoked");
+        let broken = Status::from_error(Box::new(alert));
+        let error = ServerError::from(broken).to_string();
+        assert!(error.contains("this certificate: it is revoked; an admin"), "{error}");
+        let other = ServerError::from(Status::unknown("reset")).to_string();
+        assert!(other.starts_with("no answer from the daemon"), "{other}");
     }
 
     #[test]

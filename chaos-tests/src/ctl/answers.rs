@@ -19,10 +19,15 @@ pub struct ClusterStatus {
     pub cluster_id: String,
     /// The leader's id; empty where none is known.
     pub leader: String,
+    /// Elections, from the first one on.
+    pub term: u64,
     /// The nodes.
     pub nodes: Vec<Node>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// Of the cluster's state; empty where it was not asked for.
+    #[serde(default)]
+    pub state_digest: String,
 }
 
 impl Status {

@@ -4,6 +4,7 @@
 use super::acknowledged::Acknowledged;
 use super::cells::{Cell, Moment};
 use super::look::look;
+use super::revoked::Revoked;
 use super::tally::Tally;
 use super::{Hosts, elixir, figures, hot, noise, settle, smoke};
 use crate::cluster::APP;
@@ -77,7 +78,8 @@ pub async fn play(
     if let Some(path) = &script.report {
         report.clone().write_into(path)?;
     }
-    cells_after(hosts, Cells { script, tally, current, acknowledged, report }, show).await
+    let revoked = Revoked::make(hosts).await?;
+    cells_after(hosts, Cells { script, tally, current, acknowledged, revoked, report }, show).await
 }
 
 /// Plays its cells alone on fresh hosts; those that are left, where it goes on.
@@ -95,9 +97,9 @@ pub async fn play_cells(
     hosts.form().await?;
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
-    let acknowledged = Acknowledged::new(hosts);
+    let (acknowledged, revoked) = (Acknowledged::new(hosts), Revoked::make(hosts).await?);
     let (current, report) = (VERSIONS[0], Report::default());
-    cells_after(hosts, Cells { script, tally, current, acknowledged, report }, show).await
+    cells_after(hosts, Cells { script, tally, current, acknowledged, revoked, report }, show).await
 }
 
 /// What is to be played, on hosts that serve a version, after what was measured before.
@@ -106,12 +108,13 @@ struct Cells {
     tally: Tally,
     current: &'static str,
     acknowledged: Acknowledged,
+    revoked: Revoked,
     report: Report,
 }
 
 /// Plays them one after the other.
 async fn cells_after(hosts: &mut Hosts, cells: Cells, show: Show) -> anyhow::Result<Report> {
-    let Cells { script, mut tally, mut current, mut acknowledged, mut report } = cells;
+    let Cells { script, mut tally, mut current, mut acknowledged, revoked, mut report } = cells;
     let Script { cells, report: path, limit, .. } = script;
     let histories = path.as_ref().and_then(|path| path.parent()).map(|parent| parent.join("history.jsonl"));
     let began = monotonic();
@@ -126,7 +129,11 @@ async fn cells_after(hosts: &mut Hosts, cells: Cells, show: Show) -> anyhow::Res
             continue;
         }
         let begin = monotonic();
-        match one(hosts, cell, current, &mut acknowledged).await {
+        let went = match one(hosts, cell, current, &mut acknowledged).await {
+            Ok(ended) => kept(hosts, &acknowledged, &revoked).await.map(|()| ended),
+            Err(error) => Err(error),
+        };
+        match went {
             Ok(Ended { version, phase, was_late }) => {
                 let (seconds, late) = (monotonic().since(begin).as_secs_f64(), [", late", ""]);
                 let late = late[usize::from(!was_late)];
@@ -215,10 +222,16 @@ async fn one(
         );
     }
     acknowledged.one_more(hosts).await?;
-    let lost = acknowledged.lost(hosts).await?;
-    ensure!(lost.is_empty(), "acknowledged and lost: {}", lost.join(", "));
     settle::lift(hosts).await?;
     Ok(Ended { version: now, phase, was_late })
+}
+
+/// What must be so after every cell, whatever it was about.
+async fn kept(hosts: &Hosts, acknowledged: &Acknowledged, revoked: &Revoked) -> anyhow::Result<()> {
+    let lost = acknowledged.lost(hosts).await?;
+    ensure!(lost.is_empty(), "acknowledged and lost: {}", lost.join(", "));
+    revoked.stays_out(hosts).await?;
+    settle::agreed(hosts).await
 }
 
 /// Which VM serves on each host.

@@ -1,5 +1,6 @@
 //! A second app beside the first, as `mix release` makes it without sasl or any library of relupd's: a service of its
-//! own that goes by restart, one host after the other, and is asked from outside meanwhile.
+//! own that goes by restart, one host after the other, and is asked from outside meanwhile. Its unit was there before
+//! relupd, written by hand, and is adopted.
 
 use super::Hosts;
 use super::chaos::WINDOW;
@@ -17,6 +18,12 @@ const APP: &str = "greeter";
 
 const APP_PORT: u16 = 4100;
 
+const UNIT: &str = "hello.service";
+
+/// As an administrator has written it, years ago; the user is made by hand, too.
+const UNIT_TEXT: &str = "[Unit]\nDescription=Says hello\n\n[Service]\nUser=hello\nNice=3\n\
+    ExecStart=/opt/hello/bin/hello start\n\n[Install]\nWantedBy=multi-user.target\n";
+
 const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 
 /// Installs it on every host, and rolls it once. It goes on running.
@@ -26,7 +33,9 @@ pub(super) async fn play(hosts: &Hosts, show: Show) -> anyhow::Result<Vec<Figure
         return Ok(Vec::new());
     };
     for host in hosts.all() {
-        host.run(&["relupctl", "app", "setup", APP]).await?;
+        host.run(&["useradd", "--system", "--no-create-home", "hello"]).await?;
+        host.write(&format!("/etc/systemd/system/{UNIT}"), UNIT_TEXT)?;
+        host.run(&["relupctl", "app", "setup", APP, "--unit", UNIT]).await?;
         let environment =
             format!("LISTEN_IP=0.0.0.0\nPORT={APP_PORT}\nGREET={}\nLC_ALL=C.UTF-8\n", host.name());
         host.write(&format!("/etc/relupd/apps/{APP}.env"), &environment)?;
@@ -56,9 +65,19 @@ pub(super) async fn play(hosts: &Hosts, show: Show) -> anyhow::Result<Vec<Figure
         let said: serde_json::Value = serde_json::from_str(&answer).context("not what it answers")?;
         ensure!(said["version"] == VERSIONS[1], "{name} answers {answer}");
     }
+    for host in hosts.all() {
+        let [state, user, nice] = ["ActiveState", "User", "Nice"].map(|property| host.unit(UNIT, property));
+        let found = (state.await?, user.await?, nice.await?);
+        let wanted = ("active", "hello", "3");
+        ensure!(
+            (found.0.as_str(), found.1.as_str(), found.2.as_str()) == wanted,
+            "{UNIT} does not go on as it was on {}: {found:?}",
+            host.name()
+        );
+    }
     let down = record.nodes_failing_at_once(WINDOW);
     show.witnessed(&format!(
-        "{APP}, in Elixir, by restart: {} requests from outside, {} host at most down at once",
+        "{APP}, in Elixir, by restart in its adopted {UNIT}: {} requests from outside, {} host at most down at once",
         record.requests(),
         down
     ));
@@ -72,13 +91,14 @@ fn spec() -> String {
     format!(
         r#"name = "{APP}"
 root = "/opt/{APP}"
-user = "{APP}"
+user = "hello"
 
 [nodes]
 labels = {{ role = "web" }}
 
 [service]
 kind = "systemd"
+unit = "{UNIT}"
 stop_grace = "5s"
 
 [health]

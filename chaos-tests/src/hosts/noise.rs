@@ -16,9 +16,10 @@ const HOW_LONG: Duration = Duration::from_secs(30 * 60);
 /// Of so many of a hundred packets nothing arrives, on every host.
 const LOSS_PERCENT: u8 = 5;
 
-/// What gossip has taken for dead meanwhile, on all hosts together: every one of them was alive.
+/// What gossip has taken for dead meanwhile, on all hosts together: every one of them was alive. And how many terms
+/// it took raft: a leader that was there all the time was not always heard.
 pub(super) async fn false_deaths(hosts: &Hosts) -> anyhow::Result<Vec<Figure>> {
-    hosts.settled().await?;
+    let terms = hosts.settled().await?.cluster.term;
     let before = deaths(hosts).await?;
     for host in hosts.all() {
         network::lose(host, LOSS_PERCENT).await?;
@@ -31,10 +32,11 @@ pub(super) async fn false_deaths(hosts: &Hosts) -> anyhow::Result<Vec<Figure>> {
     for host in hosts.all() {
         network::undrop(host).await?;
     }
-    hosts.settled().await?;
+    let terms = hosts.settled().await?.cluster.term - terms;
     let died = deaths(hosts).await?.saturating_sub(before);
     Ok(vec![
         Figure::exactly("false_deaths", died, 0),
+        Figure::counted("false_deaths_terms", terms),
         Figure::at_least("false_deaths_minutes", minutes, HOW_LONG.as_secs() / 60),
     ])
 }

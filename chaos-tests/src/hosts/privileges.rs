@@ -4,6 +4,7 @@ use super::Hosts;
 use super::host::Host;
 use crate::cluster::APP;
 use anyhow::{Context as _, ensure};
+use std::fs;
 
 /// Something of systemd's own, which runs on every host.
 const ANOTHER_UNIT: &str = "systemd-journald.service";
@@ -25,6 +26,25 @@ pub(super) async fn play(hosts: &Hosts) -> anyhow::Result<()> {
     ensure!(written.code != 0, "the app's user may write {file}");
     let unit = host.unit(&app, "User").await?;
     ensure!(unit == APP, "the app runs as {unit:?}");
+    no_child(hosts).await
+}
+
+/// An app that the daemon would start itself would run in its sandbox, as its user, and end with it.
+async fn no_child(hosts: &Hosts) -> anyhow::Result<()> {
+    let path = hosts.directory().join("child.toml");
+    let spec = "name = \"child\"\nrelease = \"shop\"\nroot = \"/opt/child\"\n\n[nodes]\nlabels = { role = \"web\" }\n\n\
+        [service]\nkind = \"child\"\n\n[[health.check]]\nname = \"alive\"\ntcp = \"{{node.address}}:4200\"\n";
+    fs::write(&path, spec)?;
+    let ctl = hosts.ctl(0)?;
+    ctl.run(&["app", "apply", &path.to_string_lossy()]).await?;
+    let rollout = ctl.roll("child", "0.1.0").await?.summary;
+    let is_told_why = rollout.reason.contains("relupctl app setup child");
+    ensure!(
+        rollout.phase == "refused" && is_told_why,
+        "a child of a unit: {}: {}",
+        rollout.phase,
+        rollout.reason
+    );
     Ok(())
 }
 

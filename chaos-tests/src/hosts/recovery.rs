@@ -1,8 +1,8 @@
-//! What operations.md says to do when hosts are gone for good, typed as it is written there: a lost quorum, lost hosts
-//! replaced, and a cluster that begins again from a backup after every host was lost.
+//! What operations.md says to do when hosts are gone for good, typed as it is written there: a lost host, a lost quorum,
+//! lost hosts replaced, and a cluster that begins again from a backup after every host was lost.
 
 use super::acknowledged::Acknowledged;
-use super::{Hosts, settle};
+use super::{Hosts, lost_host, settle};
 use crate::cluster::APP;
 use crate::ctl::{Ctl, Summary};
 use crate::report::Figure;
@@ -34,6 +34,7 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     for _ in 0..COMMANDS {
         acknowledged.at(hosts, 0).await?;
     }
+    lost_host::play(hosts, VERSIONS[0], show).await?;
     let mut figures = lost_quorum(hosts, samples, &acknowledged, show).await?;
     figures.extend(lost_cluster(hosts, samples, &acknowledged, show).await?);
     Ok(figures)

@@ -2,12 +2,17 @@
 
 use super::{Hosts, faults};
 use crate::cluster::APP;
+use crate::ctl::ClusterStatus;
 use crate::wait;
 use anyhow::{Context as _, ensure};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Everything is healed: until every host serves what it should, restarts and elections included.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Longer than what was reported last takes to be decided and applied everywhere.
+const AGREE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every host serves this version from outside, and relupd knows it: running, permanent, healthy and
 /// nothing half done.
@@ -33,6 +38,21 @@ pub(super) async fn on_one_of<'a>(hosts: &Hosts, versions: &[&'a str]) -> anyhow
             ensure!(agrees && is_well, "relupd has {instance:?} on {}", host.name());
         }
         Ok(Some(version))
+    })
+    .await
+}
+
+/// S8: every host holds the same state. While nothing is decided, whoever has diverged stays so.
+pub(super) async fn agreed(hosts: &Hosts) -> anyhow::Result<()> {
+    wait::until("every host holds the same state", AGREE_PATIENCE, async || {
+        let mut holders = BTreeMap::<String, Vec<&str>>::new();
+        for (index, host) in hosts.all().iter().enumerate() {
+            let status: ClusterStatus = hosts.ctl(index)?.json(&["cluster", "status", "--digest"]).await?;
+            ensure!(!status.state_digest.is_empty(), "{} gives no digest", host.name());
+            holders.entry(status.state_digest).or_default().push(host.name());
+        }
+        ensure!(holders.len() == 1, "S8: states differ: {holders:?}");
+        Ok(Some(()))
     })
     .await
 }

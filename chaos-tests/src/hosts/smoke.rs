@@ -45,7 +45,7 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, show: Show) -> anyhow::R
     set_up_twice(hosts).await?;
     show.witnessed("a second `relupctl app setup` changes nothing");
     privileges::play(hosts).await?;
-    show.witnessed("relupd stops no unit but its apps', and its app writes nothing below its release root");
+    show.witnessed("relupd stops no unit but its apps' and starts no app beside one; its app writes nothing below its root");
     restarted_daemon(hosts).await?;
     show.witnessed(
         "killed, and stopped as leader: leadership was handed over, the daemon is back, the app ran on",

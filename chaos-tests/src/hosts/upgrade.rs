@@ -1,7 +1,7 @@
 //! relupd itself is rolled over hosts that serve an app: to a daemon of the next format and back before that is in
 //! use, one that does not start, and one that the power leaves in the middle.
 
-use super::{Hosts, package};
+use super::{Hosts, package, settle};
 use crate::cluster::APP;
 use crate::ctl::Ended;
 use crate::load::Load;
@@ -53,6 +53,7 @@ pub async fn play(
         figures.push(roll(hosts, &packages, version, figure, show).await?);
         let record = load.stop().await?;
         ensure!(vms(hosts).await? == before, "a VM was restarted with its daemon");
+        settle::agreed(hosts).await?;
         show.witnessed(&format!(
             "to {version} under load: {} requests, {} failed, {} counts lost, the same VMs",
             record.requests(),
@@ -172,6 +173,7 @@ async fn mixed(hosts: &Hosts, packages: &Packages, show: Show) -> anyhow::Result
     let status = hosts.settled().await?;
     let new = status.cluster.nodes.iter().filter(|node| node.daemon_version == NEXT).count();
     ensure!(new == 1, "{new} nodes run {NEXT}");
+    settle::agreed(hosts).await?;
     let refused = hosts.ctl(0)?.refused(&["cluster", "raise-format", "--yes"]).await?;
     show.witnessed(&format!("with one host of {NEXT} the format is not raised: {}", refused.trim()));
     Ok(())

@@ -9,7 +9,8 @@ pub mod schedule;
 use super::acknowledged::Acknowledged;
 use super::faults::Fault;
 use super::look::look;
-use super::{Hosts, chaos, install};
+use super::revoked::Revoked;
+use super::{Hosts, chaos, install, settle};
 use crate::cluster::APP;
 use crate::ctl::Plan;
 use crate::history;
@@ -51,6 +52,7 @@ struct Walk<'a> {
     /// What every host runs between legs.
     current: &'static str,
     acknowledged: Acknowledged,
+    revoked: Revoked,
     /// The oldest first.
     plans: Vec<Made>,
     /// Rollouts that earlier legs have seen.
@@ -79,7 +81,7 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
     hosts.form().await?;
     hosts.set_up_app().await?;
     hosts.install_app(samples, &VERSIONS).await?;
-    let mut walk = Walk::new(hosts);
+    let mut walk = Walk::new(hosts).await?;
     walk.start_at(&way.from).await?;
     let begin = monotonic();
     let (mut legs, mut violations) = (0, 0);
@@ -135,12 +137,13 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
 }
 
 impl<'a> Walk<'a> {
-    fn new(hosts: &'a mut Hosts) -> Self {
-        let acknowledged = Acknowledged::new(hosts);
-        Self {
+    async fn new(hosts: &'a mut Hosts) -> anyhow::Result<Self> {
+        let (acknowledged, revoked) = (Acknowledged::new(hosts), Revoked::make(hosts).await?);
+        Ok(Self {
             hosts,
             current: VERSIONS[0],
             acknowledged,
+            revoked,
             plans: Vec::new(),
             rollouts: Vec::new(),
             struck: Vec::new(),
@@ -148,7 +151,7 @@ impl<'a> Walk<'a> {
             aborted: Vec::new(),
             may_be_held: false,
             newest: None,
-        }
+        })
     }
 
     /// Goes to the version that the first leg begins at.
@@ -186,6 +189,8 @@ impl<'a> Walk<'a> {
         ensure!(failing.len() <= install::MAX_IN_FLIGHT, "apps on {failing:?} failed at the same time");
         let lost = self.acknowledged.lost(self.hosts).await?;
         ensure!(lost.is_empty(), "acknowledged and lost: {}", lost.join(", "));
+        self.revoked.stays_out(self.hosts).await?;
+        settle::agreed(self.hosts).await?;
         Ok(ended)
     }
 

@@ -36,7 +36,10 @@ async fn an_operator_works_from_afar_within_a_role_until_revoked() {
     chaos_tests::wait::until(
         "the revocation is applied there",
         std::time::Duration::from_secs(20),
-        async || Ok((ctl.try_run(&status).await?.code == 1).then_some(())),
+        async || {
+            let ended = ctl.try_run(&status).await?;
+            Ok((ended.code == 1 && ended.stderr.contains("revoked")).then_some(()))
+        },
     )
     .await
     .unwrap();

@@ -39,7 +39,11 @@ pub(crate) enum Command {
         token: String,
     },
     /// Who is in the cluster, who leads and votes, and what may be lost
-    Status,
+    Status {
+        /// Also the SHA-256 of the cluster's state as this host holds it: at the same index it is the same on every host
+        #[arg(long)]
+        digest: bool,
+    },
     /// After the quorum is lost for good: go on with what this host holds, as the only voter
     Recover {
         /// Id or name of a node that never comes back; say it for each. They are removed
@@ -83,7 +87,7 @@ pub(crate) async fn run(command: Command, session: Session) -> anyhow::Result<Ex
         Command::Init => init(&session).await?,
         Command::Token { ttl } => token(&session, ttl).await?,
         Command::Join { token } => join(&session, token).await?,
-        Command::Status => status(&session).await?,
+        Command::Status { digest } => status(&session, digest).await?,
         Command::Recover { lost, yes } => recover(&session, lost, yes).await?,
         Command::Backup { file } => backup(&session, &file).await?,
         Command::Restore { file } => restore(&session, &file).await?,
@@ -121,8 +125,9 @@ async fn join(session: &Session, token: String) -> anyhow::Result<()> {
     })
 }
 
-async fn status(session: &Session) -> anyhow::Result<()> {
-    let status = answer(session.cluster().get_status(v1::GetStatusRequest {}).await)?;
+async fn status(session: &Session, with_state_digest: bool) -> anyhow::Result<()> {
+    let request = v1::GetStatusRequest { with_state_digest };
+    let status = answer(session.cluster().get_status(request).await)?;
     session.format.print(&present(status.cluster)?, cluster_text)
 }
 
@@ -210,12 +215,16 @@ pub(super) fn cluster_text(cluster: &v1::ClusterStatus) -> String {
         let node = cluster.nodes.iter().find(|node| node.id == id);
         node.map_or_else(|| human::or_dash(id), |node| node.name.clone())
     };
-    let head = fields(&[
+    let mut rows = vec![
         ("cluster", cluster.cluster_id.clone()),
         ("asked", name(&cluster.this_node)),
         ("leader", format!("{} (term {})", name(&cluster.leader), cluster.term)),
         ("index", cluster.as_of_index.to_string()),
-    ]);
+    ];
+    if !cluster.state_digest.is_empty() {
+        rows.push(("state", cluster.state_digest.clone()));
+    }
+    let head = fields(&rows);
     format!("{head}\n\n{}\n\n{}", nodes_table(&cluster.nodes, clock::now()), notes(&cluster.notes))
 }
 

@@ -10,7 +10,7 @@ use crate::session::{Session, answer};
 use relupd_proto::api::v1;
 
 pub(crate) async fn run(session: &Session) -> anyhow::Result<Exit> {
-    let status = answer(session.cluster().get_status(v1::GetStatusRequest {}).await)?;
+    let status = answer(session.cluster().get_status(v1::GetStatusRequest::default()).await)?;
     session.format.print(&status, render)?;
     Ok(Exit::Done)
 }

@@ -44,6 +44,7 @@ impl v1::cluster_service_server::ClusterService for Cluster {
             raft: &control.raft_status(),
             members: &control.members(),
             unconfirmed,
+            with_digest: request.get_ref().with_state_digest,
         };
         Ok(Response::new(view::cluster::status(&snapshot)))
     }

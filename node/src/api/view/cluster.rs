@@ -21,6 +21,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) members: &'a [Member],
     /// Why a quorum did not confirm it; `None` where it did.
     pub(crate) unconfirmed: Option<String>,
+    /// Whether the state's digest is wanted.
+    pub(crate) with_digest: bool,
 }
 
 pub(crate) fn status(snapshot: &Snapshot<'_>) -> v1::GetStatusResponse {
@@ -51,6 +53,7 @@ fn cluster(snapshot: &Snapshot<'_>, state: &ClusterState) -> v1::ClusterStatus {
         confirmed: snapshot.unconfirmed.is_none(),
         nodes: nodes.collect(),
         notes: notes(snapshot, state),
+        state_digest: snapshot.with_digest.then(|| state.digest().to_string()).unwrap_or_default(),
     }
 }
 

@@ -49,7 +49,7 @@ impl Local {
             let endpoint = Endpoint::from_shared(format!("unix://{}", self.socket.display()));
             let channel = endpoint.map_err(|error| error.to_string())?.connect().await;
             let channel = channel.map_err(|_| "the daemon does not listen".to_owned())?;
-            let answer = ClusterServiceClient::new(channel).get_status(GetStatusRequest {}).await;
+            let answer = ClusterServiceClient::new(channel).get_status(GetStatusRequest::default()).await;
             Ok::<_, String>(answer.map_err(|status| status.message().to_owned())?.into_inner().cluster)
         });
         let cluster = looked.await.map_err(|_| format!("no answer within {LOOK_PATIENCE:?}"))??;
