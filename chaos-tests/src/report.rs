@@ -121,9 +121,17 @@ impl Report {
         self
     }
 
-    /// Adds what one should know to read the figures.
+    /// Adds what one should know to read the figures, beginning with what it is about and a colon.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    /// Adds what has failed, or that nothing has: what an earlier run has failed in does not stay beside it.
+    pub fn failures(&mut self, what: &str, failures: &[String]) {
+        self.notes.extend(failures.iter().map(|failure| format!("{what}: {failure}")));
+        if failures.is_empty() {
+            self.note(format!("{what}: nothing"));
+        }
     }
 
     /// What one should know to read the figures.
@@ -151,8 +159,8 @@ impl Report {
         fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Writes it over the figures of the same names that earlier runs have left there; theirs of other
-    /// names stay.
+    /// Writes it over the figures of the same names, and the notes about the same, that earlier runs have left
+    /// there; the others of theirs stay.
     pub fn write_into(mut self, path: &Path) -> anyhow::Result<()> {
         let before = match fs::read_to_string(path) {
             Ok(text) => {
@@ -170,8 +178,8 @@ impl Report {
         let mut figures: Vec<Figure> = before.figures.into_iter().filter(|other| !is_mine(other)).collect();
         figures.append(&mut self.figures);
         self.figures = figures;
-        let mut notes: Vec<String> =
-            before.notes.into_iter().filter(|note| !self.notes.contains(note)).collect();
+        let is_mine = |other: &str| self.notes.iter().any(|note| subject(note) == subject(other));
+        let mut notes: Vec<String> = before.notes.into_iter().filter(|other| !is_mine(other)).collect();
         notes.append(&mut self.notes);
         self.notes = notes;
     }
@@ -204,6 +212,11 @@ impl Report {
     }
 }
 
+/// What a note is about.
+fn subject(note: &str) -> &str {
+    note.split(':').next().unwrap_or(note)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +227,12 @@ mod tests {
         first.extend([Figure::counted("cells_run", 13), Figure::counted("random_walk_minutes", 5)]);
         let mut second = Report::default();
         second.push(Figure::counted("random_walk_minutes", 10));
+        first.notes = ["cells ended: completed 1", "walk: seed 7"].map(str::to_owned).to_vec();
+        first.failures("wrong", &["a cell".to_owned(), "another".to_owned()]);
+        second.note("cells ended: completed 2");
+        second.failures("wrong", &[]);
         second.take_over(first);
+        assert_eq!(second.notes(), ["walk: seed 7", "cells ended: completed 2", "wrong: nothing"]);
         let figures: Vec<(&str, f64)> =
             second.figures.iter().map(|figure| (figure.name.as_str(), figure.value)).collect();
         assert_eq!(figures, [("cells_run", 13.0), ("random_walk_minutes", 10.0)]);

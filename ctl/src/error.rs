@@ -8,6 +8,9 @@ use tonic::Status;
 /// The metadata key under which a daemon says what kind of error it is.
 const CODE: &str = "relupd-code";
 
+/// The code of an identity that TLS has refused.
+const REFUSED: &str = "certificate-refused";
+
 /// What rustls puts before the name of an alert.
 const ALERT: &str = "received fatal alert: ";
 
@@ -29,29 +32,35 @@ impl ServerError {
     /// Whether it may be another time, or at another daemon.
     pub(crate) fn is_transient(status: &Status) -> bool {
         matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled)
+            && alert(status).is_none()
     }
 }
 
 impl From<Status> for ServerError {
     fn from(status: Status) -> Self {
         let code = status.metadata().get(CODE).and_then(|code| code.to_str().ok()).map(str::to_owned);
-        let message = match (&code, alert(&status).as_deref()) {
-            (Some(_), _) => status.message().to_owned(),
+        if code.is_some() {
+            return Self { code, message: status.message().to_owned() };
+        }
+        if let Some(alert) = alert(&status) {
+            return Self { code: Some(REFUSED.to_owned()), message: refusal(&alert) };
+        }
+        let message = match status.code() {
             // TLS 1.3 tells a client after its handshake that its certificate is not accepted.
-            (None, Some(alert)) => refusal(alert),
-            (None, None) if status.code() == tonic::Code::Cancelled => {
+            tonic::Code::Cancelled => {
                 "the daemon ended the connection: it stops, or this certificate is revoked or expired \
                  (ask an admin for `relupctl operator list`)"
                     .to_owned()
             }
             // The connection broke, or something that is not relupd answered.
-            (None, None) => format!("no answer from the daemon ({}): {}", status.code(), status.message()),
+            code => format!("no answer from the daemon ({code}): {}", status.message()),
         };
         Self { code, message }
     }
 }
 
-/// What the daemon's end of TLS has said last, where it said something. HTTP/2 hands on the text of it alone.
+/// What the daemon's end of TLS has said last, where it said something: it ends the handshake, or what a client takes for
+/// one that has ended, before anything was asked. HTTP/2 hands on the text alone.
 fn alert(status: &Status) -> Option<String> {
     let chain = successors(status.source(), |&error| error.source());
     chain.map(ToString::to_string).find_map(|text| Some(text.split_once(ALERT)?.1.trim().to_owned()))
@@ -59,12 +68,17 @@ fn alert(status: &Status) -> Option<String> {
 
 fn refusal(alert: &str) -> String {
     let why = match alert {
-        "CertificateRevoked" => "it is revoked",
-        "CertificateExpired" => "it has expired",
-        "UnknownCA" => "it is of another cluster",
-        other => other,
+        "CertificateRevoked" => "it is revoked; an admin makes another operator with `relupctl operator add`",
+        "CertificateExpired" => {
+            "by the daemon's clock it is not valid now; if it has expired, an admin revokes it and makes another one \
+             (`relupctl operator revoke`, `relupctl operator add`)"
+        }
+        "UnknownCA" | "HandshakeFailure" | "BadCertificate" | "DecryptError" => {
+            "it is not one of this cluster's; choose another with --identity or --context"
+        }
+        other => return format!("the daemon ended the TLS handshake: {other}"),
     };
-    format!("the daemon refuses this certificate: {why}; an admin makes another with `relupctl operator add`")
+    format!("the daemon refuses this certificate: {why}")
 }
 
 /// The chain for a person.
@@ -108,13 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_refused_by_tls_is_named_as_such() {
-        let alert = std::io::Error::other("received fatal alert: CertificateRevoked");
-        let broken = Status::from_error(Box::new(alert));
-        let error = ServerError::from(broken).to_string();
-        assert!(error.contains("this certificate: it is revoked; an admin"), "{error}");
-        let other = ServerError::from(Status::unknown("reset")).to_string();
-        assert!(other.starts_with("no answer from the daemon"), "{other}");
+    fn a_certificate_that_tls_refuses_is_no_lost_answer() {
+        let broken =
+            |alert: &str| Status::from_error(Box::new(std::io::Error::other(format!("{ALERT}{alert}"))));
+        for (alert, remedy) in [
+            ("CertificateRevoked", "operator add"),
+            ("CertificateExpired", "operator revoke"),
+            ("HandshakeFailure", "--identity"),
+            ("InternalError", "ended the TLS handshake"),
+        ] {
+            assert!(!ServerError::is_transient(&broken(alert)), "{alert}");
+            let error = ServerError::from(broken(alert));
+            assert!(!error.is_lost() && error.to_string().contains(remedy), "{alert}: {error}");
+        }
+        let reset = Status::unknown("reset");
+        assert!(ServerError::is_transient(&reset) && ServerError::from(reset).is_lost());
     }
 
     #[test]

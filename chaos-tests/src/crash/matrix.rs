@@ -173,11 +173,11 @@ impl Matrix {
                 left_out.join(", ")
             ));
         }
-        for outcome in &self.outcomes {
-            if let Verdict::Wrong { why } = &outcome.verdict {
-                report.note(format!("wrong: {}: {why}", outcome.cell));
-            }
-        }
+        let wrong = self.outcomes.iter().filter_map(|outcome| match &outcome.verdict {
+            Verdict::Wrong { why } => Some(format!("{}: {why}", outcome.cell)),
+            Verdict::Ok { .. } | Verdict::NeedsOperator { .. } | Verdict::NotReached { .. } => None,
+        });
+        report.failures("wrong", &wrong.collect::<Vec<_>>());
         report
     }
 

@@ -28,6 +28,9 @@ pub struct ClusterStatus {
     /// Of the cluster's state; empty where it was not asked for.
     #[serde(default)]
     pub state_digest: String,
+    /// The last command in that state.
+    #[serde(default)]
+    pub last_command: String,
 }
 
 impl Status {

@@ -80,7 +80,7 @@ impl Stage {
         let identity = directory.join("deploy");
         let inventory = directory.join("inventory.json");
         fs::write(&inventory, inventory_of(hosts, &key, &identity).to_string())?;
-        fs::write(directory.join("app.toml"), super::install::spec("auto"))?;
+        fs::write(directory.join("app.toml"), super::install::spec("auto", super::install::OFTEN))?;
         Ok(Self { directory, inventory, identity, relupctl: hosts.relupctl().to_owned() })
     }
 

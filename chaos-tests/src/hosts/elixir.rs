@@ -1,6 +1,6 @@
 //! A second app beside the first, as `mix release` makes it without sasl or any library of relupd's: a service of its
-//! own that goes by restart, one host after the other, and is asked from outside meanwhile. Its unit was there before
-//! relupd, written by hand, and is adopted.
+//! own that goes by restart, one host after the other, and is asked from outside meanwhile. Its unit was written
+//! by hand, before relupd came, and is adopted.
 
 use super::Hosts;
 use super::chaos::WINDOW;

@@ -5,7 +5,7 @@ use super::acknowledged::Acknowledged;
 use crate::process::Usage;
 use crate::report::Figure;
 use crate::wait;
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use relupd::clock::monotonic;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const RSS_BOUND_MB: f64 = 25.0;
 const CPU_BOUND_PERCENT: f64 = 1.0;
 
 /// The daemons are left alone for so long.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(60);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,20 +65,18 @@ pub(super) async fn lost_leaders(
     ])
 }
 
-/// The most that one daemon takes while nothing happens.
+/// The most that one daemon takes while nothing happens, after rollouts, with an app that is asked for its health.
 pub(super) async fn idle(hosts: &Hosts) -> anyhow::Result<Vec<Figure>> {
+    hosts.apply_quiet_spec().await?;
     hosts.settled().await?;
+    let pids: Vec<u32> = hosts.all().iter().map(|host| host.main_pid("relupd")).collect::<Result<_, _>>()?;
     let usage = || -> anyhow::Result<Vec<Usage>> {
-        hosts
-            .all()
-            .iter()
-            .map(|host| Usage::of(host.main_pid("relupd")?).context("the daemon runs"))
-            .collect()
+        pids.iter().map(|pid| Usage::of(*pid).context("the daemon runs on")).collect()
     };
     let before = usage()?;
     tokio::time::sleep(IDLE).await;
     let after = usage()?;
-    ensure!(before.len() == after.len(), "a daemon has gone");
+    hosts.apply_spec("auto").await?;
     let share = |(before, after): (&Usage, &Usage)| {
         (after.cpu_seconds - before.cpu_seconds) / IDLE.as_secs_f64() * 100.0
     };

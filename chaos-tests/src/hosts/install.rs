@@ -19,6 +19,12 @@ pub const PORT: u16 = 7400;
 /// So many instances are at work at the same time.
 pub(super) const MAX_IN_FLIGHT: usize = 1;
 
+/// From one round of health checks to the next: a verdict is waited for in every cell.
+pub(super) const OFTEN: &str = "300ms";
+
+/// The same as it is where a spec does not say.
+const BY_DEFAULT: &str = "5s";
+
 /// Where the package lies on a host.
 const PACKAGE: &str = "/root/relupd.deb";
 
@@ -105,8 +111,17 @@ impl Hosts {
 
     /// Applies the app's spec. Its canary is promoted `auto` or `manual`.
     pub(super) async fn apply_spec(&self, promote: &str) -> anyhow::Result<()> {
+        self.apply(&spec(promote, OFTEN)).await
+    }
+
+    /// Applies it with health checks as rare as they are by default.
+    pub(super) async fn apply_quiet_spec(&self) -> anyhow::Result<()> {
+        self.apply(&spec("auto", BY_DEFAULT)).await
+    }
+
+    async fn apply(&self, spec: &str) -> anyhow::Result<()> {
         let path = self.directory().join("app.toml");
-        fs::write(&path, spec(promote))?;
+        fs::write(&path, spec)?;
         self.ctl(0)?.run(&["app", "apply", &path.to_string_lossy()]).await.map(drop)
     }
 
@@ -129,8 +144,8 @@ pub(super) fn sick_file() -> String {
     format!("/var/lib/relupd-app/{APP}/sick")
 }
 
-/// The app's spec. Its canary is promoted `auto` or `manual`.
-pub(super) fn spec(promote: &str) -> String {
+/// The app's spec. Its canary is promoted `auto` or `manual`, its health is asked for as often as this.
+pub(super) fn spec(promote: &str, interval: &str) -> String {
     format!(
         r#"name = "{APP}"
 root = "/opt/{APP}"
@@ -144,7 +159,7 @@ kind = "systemd"
 stop_grace = "5s"
 
 [health]
-interval = "300ms"
+interval = "{interval}"
 healthy_after = 2
 unhealthy_after = 3
 start_grace = "30s"

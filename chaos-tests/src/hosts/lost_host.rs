@@ -36,6 +36,14 @@ pub(super) async fn play(hosts: &mut Hosts, version: &str, show: Show) -> anyhow
         Ok((info.version == version).then_some(()))
     })
     .await?;
+    let alone = hosts.ctl(lost)?;
+    let said = wait::until("the removed host's daemon answers", PATIENCE, async || {
+        let ended = alone.try_run(&["--timeout", "5s", "--output", "json", "cluster", "token"]).await?;
+        // "error" is relupctl's own, where nobody answers.
+        Ok((!ended.stderr.contains(r#""code":"error""#)).then_some(ended))
+    })
+    .await?;
+    ensure!(said.code == 1, "a removed host makes a token: {said:?}");
     ensure!(id_of(&ctl.status().await?).is_none(), "{name} is a node again, unasked");
     show.witnessed(&format!("{name}, given up and removed, comes back: it stays out, and its app runs on"));
 
@@ -43,7 +51,7 @@ pub(super) async fn play(hosts: &mut Hosts, version: &str, show: Show) -> anyhow
     for typed in [
         "systemctl stop relupd",
         &format!("systemctl stop relupd-app@{APP}"),
-        "mkdir /var/lib/relupd.old && mv /var/lib/relupd/* /var/lib/relupd.old/",
+        "old=/var/lib/relupd.$(date +%s); install -d -m 700 $old && mv /var/lib/relupd/* $old/",
         "systemctl start relupd",
     ] {
         host.run(&["sh", "-c", typed]).await?;

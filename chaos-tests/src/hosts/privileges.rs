@@ -9,6 +9,22 @@ use std::fs;
 /// Something of systemd's own, which runs on every host.
 const ANOTHER_UNIT: &str = "systemd-journald.service";
 
+/// An app that the daemon would have to start itself.
+const CHILD: &str = r#"name = "child"
+release = "APP"
+root = "/opt/child"
+
+[nodes]
+labels = { role = "web" }
+
+[service]
+kind = "child"
+
+[[health.check]]
+name = "alive"
+tcp = "{{node.address}}:4200"
+"#;
+
 /// Tries it on one host; all are alike.
 pub(super) async fn play(hosts: &Hosts) -> anyhow::Result<()> {
     let host = hosts.all().first().context("a host")?;
@@ -32,9 +48,7 @@ pub(super) async fn play(hosts: &Hosts) -> anyhow::Result<()> {
 /// An app that the daemon would start itself would run in its sandbox, as its user, and end with it.
 async fn no_child(hosts: &Hosts) -> anyhow::Result<()> {
     let path = hosts.directory().join("child.toml");
-    let spec = "name = \"child\"\nrelease = \"shop\"\nroot = \"/opt/child\"\n\n[nodes]\nlabels = { role = \"web\" }\n\n\
-        [service]\nkind = \"child\"\n\n[[health.check]]\nname = \"alive\"\ntcp = \"{{node.address}}:4200\"\n";
-    fs::write(&path, spec)?;
+    fs::write(&path, CHILD.replace("APP", APP))?;
     let ctl = hosts.ctl(0)?;
     ctl.run(&["app", "apply", &path.to_string_lossy()]).await?;
     let rollout = ctl.roll("child", "0.1.0").await?.summary;

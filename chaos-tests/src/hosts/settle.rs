@@ -4,8 +4,8 @@ use super::{Hosts, faults};
 use crate::cluster::APP;
 use crate::ctl::ClusterStatus;
 use crate::wait;
-use anyhow::{Context as _, ensure};
-use std::collections::BTreeMap;
+use anyhow::{Context as _, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Everything is healed: until every host serves what it should, restarts and elections included.
@@ -42,19 +42,28 @@ pub(super) async fn on_one_of<'a>(hosts: &Hosts, versions: &[&'a str]) -> anyhow
     .await
 }
 
-/// S8: every host holds the same state. While nothing is decided, whoever has diverged stays so.
+/// S8: hosts that have taken in the same commands hold the same state; until all of them have.
 pub(super) async fn agreed(hosts: &Hosts) -> anyhow::Result<()> {
-    wait::until("every host holds the same state", AGREE_PATIENCE, async || {
-        let mut holders = BTreeMap::<String, Vec<&str>>::new();
+    let mut seen = BTreeMap::<String, (String, &str)>::new();
+    let mut diverged = None;
+    wait::until("every host has taken in the same commands", AGREE_PATIENCE, async || {
+        let mut last = BTreeSet::new();
         for (index, host) in hosts.all().iter().enumerate() {
             let status: ClusterStatus = hosts.ctl(index)?.json(&["cluster", "status", "--digest"]).await?;
-            ensure!(!status.state_digest.is_empty(), "{} gives no digest", host.name());
-            holders.entry(status.state_digest).or_default().push(host.name());
+            let ClusterStatus { state_digest: digest, last_command: command, .. } = status;
+            let (first, at) = seen.entry(command.clone()).or_insert((digest.clone(), host.name()));
+            if *first != digest {
+                diverged = Some(format!("S8: after {command} {at} has {first}, {} {digest}", host.name()));
+            }
+            last.insert(command);
         }
-        ensure!(holders.len() == 1, "S8: states differ: {holders:?}");
-        Ok(Some(()))
+        Ok((last.len() == 1 || diverged.is_some()).then_some(()))
     })
-    .await
+    .await?;
+    match diverged {
+        None => Ok(()),
+        Some(diverged) => bail!(diverged),
+    }
 }
 
 /// A release that failed here failed by the fault.

@@ -131,9 +131,7 @@ impl Tally {
         }
         let ended: Vec<String> = phases.iter().map(|(phase, cells)| format!("{phase} {cells}")).collect();
         report.note(format!("cells' rollouts ended: {}", ended.join(", ")));
-        for note in wrong {
-            report.note(note.clone());
-        }
+        report.failures("wrong", wrong);
         report
     }
 

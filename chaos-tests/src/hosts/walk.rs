@@ -84,7 +84,7 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
     let mut walk = Walk::new(hosts).await?;
     walk.start_at(&way.from).await?;
     let begin = monotonic();
-    let (mut legs, mut violations) = (0, 0);
+    let (mut legs, mut violations) = (0, Vec::new());
     let mut report = Report::default();
     for number in way.only.unwrap_or(0).. {
         let leg = Leg::draw(way.seed, number, walk.hosts.all().len());
@@ -96,7 +96,6 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
                 show.witnessed(&format!("leg {number}, {} acts: {ended}, in {seconds:.0} s", leg.acts.len()));
             }
             Err(error) => {
-                violations += 1;
                 let what = format!("leg {number} of seed {}: {error:#}", way.seed);
                 show.say(&format!("  ✗ {what}"));
                 let size = walk.hosts.all().len();
@@ -106,9 +105,9 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
                 ));
                 show.block(&leg.to_string());
                 show.block(&walk.hosts.testament().await);
-                report.note(what);
+                violations.push(what);
                 if let Err(error) = walk.recover().await {
-                    report.note(format!("the walk ends here: {error:#}"));
+                    violations.push(format!("the walk ends here: {error:#}"));
                     break;
                 }
             }
@@ -130,7 +129,8 @@ pub async fn play(hosts: &mut Hosts, samples: &Samples, way: Way, show: Show) ->
         false => Figure::some("random_walk_minutes", minutes),
     });
     report.push(Figure::some("random_walk_legs", legs));
-    report.push(Figure::exactly("violations", violations, 0));
+    report.push(Figure::exactly("violations", violations.len() as u64, 0));
+    report.failures("violation", &violations);
     report.push(Figure::some("acknowledged_commands_in_walk", walk.acknowledged.count()));
     report.push(Figure::exactly("acknowledged_commands_lost_in_walk", lost, 0));
     Ok(report)

@@ -48,8 +48,11 @@ async fn what_is_missing_of_a_placed_release_is_put_back_and_what_is_other_is_na
         fs::write(harmed, sound).unwrap();
     }
     assert_eq!(fs::read(&other).unwrap(), sound);
+    // Of what runs, too: the way back boots by it.
+    fs::remove_file(&missing).unwrap();
     let (rollout, text) = rolled(&play, "0.2.0").await;
     assert_eq!(rollout.summary.phase, "completed", "{text}");
+    assert!(missing.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

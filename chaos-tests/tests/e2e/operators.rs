@@ -38,7 +38,7 @@ async fn an_operator_works_from_afar_within_a_role_until_revoked() {
         std::time::Duration::from_secs(20),
         async || {
             let ended = ctl.try_run(&status).await?;
-            Ok((ended.code == 1 && ended.stderr.contains("revoked")).then_some(()))
+            Ok((ended.code == 1 && ended.stderr.contains("it is revoked")).then_some(()))
         },
     )
     .await

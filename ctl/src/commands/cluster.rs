@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::human;
 use crate::output::fields;
 use crate::session::{Session, answer, present};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use relupd_proto::api::v1;
 use serde::Serialize;
@@ -40,7 +40,8 @@ pub(crate) enum Command {
     },
     /// Who is in the cluster, who leads and votes, and what may be lost
     Status {
-        /// Also the SHA-256 of the cluster's state as this host holds it: at the same index it is the same on every host
+        /// Also a digest of the state as this host holds it, and the last command in it: hosts that name the same
+        /// command must have the same digest
         #[arg(long)]
         digest: bool,
     },
@@ -128,6 +129,11 @@ async fn join(session: &Session, token: String) -> anyhow::Result<()> {
 async fn status(session: &Session, with_state_digest: bool) -> anyhow::Result<()> {
     let request = v1::GetStatusRequest { with_state_digest };
     let status = answer(session.cluster().get_status(request).await)?;
+    let is_there = status.cluster.as_ref().is_some_and(|cluster| !cluster.state_digest.is_empty());
+    ensure!(
+        is_there || !with_state_digest,
+        "this node gives no digest: it is in no cluster, or its relupd is older than this relupctl"
+    );
     session.format.print(&present(status.cluster)?, cluster_text)
 }
 
@@ -222,7 +228,8 @@ pub(super) fn cluster_text(cluster: &v1::ClusterStatus) -> String {
         ("index", cluster.as_of_index.to_string()),
     ];
     if !cluster.state_digest.is_empty() {
-        rows.push(("state", cluster.state_digest.clone()));
+        rows.push(("last command", cluster.last_command.clone()));
+        rows.push(("state digest", cluster.state_digest.clone()));
     }
     let head = fields(&rows);
     format!("{head}\n\n{}\n\n{}", nodes_table(&cluster.nodes, clock::now()), notes(&cluster.notes))

@@ -22,7 +22,6 @@ type Found = Result<Vec<Difference>, DriverError>;
 /// So many files are named.
 const NAMED: usize = 5;
 
-/// What runs is left alone.
 const OF_WHAT_RUNS: &str = "restore these files from the release's archive: the way back boots by them; where somebody \
                             has changed them on purpose: `P1b = \"warn\"` in [upgrade.checks]";
 
@@ -33,23 +32,30 @@ const OF_THE_TARGET: &str = "delete these files, then plan again: preparing puts
 pub(super) async fn preflight(hands: &Hands, transition: &Transition) -> Result<Vec<Check>, DriverError> {
     let mut checks = Vec::new();
     let from = transition.from.as_ref().and_then(|from| in_catalog(hands, from));
-    if let Some(from) = from {
-        checks.push(of_files(&from, &damage(hands, &from).await, OF_WHAT_RUNS));
-    }
-    if let Some(to) = in_catalog(hands, &transition.to) {
-        let mut found = damage(hands, &to).await;
-        if found.as_ref().is_ok_and(|found| lacks_only(found)) {
-            match hands.mend(&to).await {
-                Ok(()) => found = damage(hands, &to).await,
-                Err(error) => {
-                    tracing::warn!(app = %hands.app, release = %to, %error, "cannot put files back")
-                }
-            }
+    let to = in_catalog(hands, &transition.to);
+    for (release, remedy) in [(from, OF_WHAT_RUNS), (to, OF_THE_TARGET)] {
+        if let Some(release) = release {
+            checks.push(of_files(&release, &mended(hands, &release).await, remedy));
         }
-        checks.push(of_files(&to, &found, OF_THE_TARGET));
     }
     checks.extend(hands.driver.preflight(transition).await?);
     Ok(checks)
+}
+
+/// What is wrong with a release's files after what is missing was put back. That touches nothing that is there, so it is
+/// done to the version that runs, too: the next boot needs it whole.
+async fn mended(hands: &Hands, release: &ReleaseId) -> Found {
+    let found = damage(hands, release).await;
+    if !found.as_ref().is_ok_and(|found| lacks_only(found)) {
+        return found;
+    }
+    match hands.mend(release).await {
+        Ok(()) => damage(hands, release).await,
+        Err(error) => {
+            tracing::warn!(app = %hands.app, %release, %error, "cannot put files back");
+            found
+        }
+    }
 }
 
 fn in_catalog(hands: &Hands, version: &ReleaseVersion) -> Option<ReleaseId> {

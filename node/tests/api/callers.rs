@@ -164,7 +164,7 @@ async fn a_revoked_operators_watch_ends() {
 async fn a_certificate_that_the_cluster_never_recorded_learns_nothing() {
     let remote = Remote::start().await;
     let channel = remote.connect(&remote.sign(&remote.ca, "eve", Role::Admin)).await.unwrap();
-    let answer = ClusterServiceClient::new(channel).get_status(v1::GetStatusRequest {}).await;
+    let answer = ClusterServiceClient::new(channel).get_status(v1::GetStatusRequest::default()).await;
     assert_eq!(refusal(answer).0, Code::PermissionDenied);
 }
 
@@ -174,6 +174,6 @@ async fn a_certificate_of_a_foreign_authority_gets_no_connection() {
     let pass = remote.sign(&authority(), "eve", Role::Admin);
     // A TLS 1.3 client learns of the refusal when it first reads.
     let Ok(channel) = remote.connect(&pass).await else { return };
-    let answer = ClusterServiceClient::new(channel).get_status(v1::GetStatusRequest {}).await;
+    let answer = ClusterServiceClient::new(channel).get_status(v1::GetStatusRequest::default()).await;
     assert_eq!(answer.unwrap_err().metadata().get("relupd-code"), None);
 }

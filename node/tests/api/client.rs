@@ -22,7 +22,7 @@ pub(crate) fn refusal<T>(result: Result<Response<T>, Status>) -> (Code, String, 
 }
 
 pub(crate) async fn status(channel: &Channel) -> v1::ClusterStatus {
-    let answer = ClusterServiceClient::new(channel.clone()).get_status(v1::GetStatusRequest {}).await;
+    let answer = ClusterServiceClient::new(channel.clone()).get_status(v1::GetStatusRequest::default()).await;
     answer.unwrap().into_inner().cluster.unwrap()
 }
 

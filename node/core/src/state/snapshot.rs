@@ -1,6 +1,7 @@
 //! How the state and the entries of the log are written down: CBOR behind a format number.
 
 use crate::format::Format;
+use crate::ids::CommandId;
 use crate::state::ClusterState;
 use crate::state::command::Entry;
 use relupd_release::Digest;
@@ -69,6 +70,12 @@ impl ClusterState {
     /// Where the bytes are of a newer format, or damaged.
     pub fn decode(bytes: &[u8], reads: Format) -> Result<Self, DecodeError> {
         decode("a snapshot", bytes, reads)
+    }
+
+    /// The last command that it has taken in, which tells how far it is: a command that comes twice changes nothing.
+    #[must_use]
+    pub fn last_command(&self) -> Option<CommandId> {
+        self.recent.back().map(|(id, _)| *id)
     }
 
     /// Equal on every node at the same index of the log (S8).

@@ -8,10 +8,12 @@ pub mod host;
 pub use hardening::{Finding, Hardening, QUESTIONS};
 
 use goblin::elf::Elf;
+use goblin::elf::header::{EI_CLASS, ELFCLASS64};
 use goblin::elf::section_header::SHN_UNDEF;
 use goblin::elf::symver::VER_FLG_WEAK;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 const MAGIC: &[u8; 4] = b"\x7fELF";
 
@@ -43,6 +45,22 @@ pub struct Machine {
     pub number: u16,
     /// Whether its words have 64 bits.
     pub is_64: bool,
+}
+
+/// An ELF header is so long, where words have 64 bits.
+const HEADER: usize = 64;
+
+impl Machine {
+    /// Reads the beginning of a file, and no more: a program with what debuggers want is a hundred megabytes.
+    ///
+    /// # Errors
+    /// If it is none in ELF, or ends too early.
+    pub fn of(file: impl Read) -> Result<Self, ElfError> {
+        let mut header = Vec::with_capacity(HEADER);
+        file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| ElfError(error.into()))?;
+        let header = Elf::parse_header(&header).map_err(ElfError)?;
+        Ok(Self { number: header.e_machine, is_64: header.e_ident[EI_CLASS] == ELFCLASS64 })
+    }
 }
 
 /// The file claims to be ELF and cannot be read as that.

@@ -53,7 +53,8 @@ fn cluster(snapshot: &Snapshot<'_>, state: &ClusterState) -> v1::ClusterStatus {
         confirmed: snapshot.unconfirmed.is_none(),
         nodes: nodes.collect(),
         notes: notes(snapshot, state),
-        state_digest: snapshot.with_digest.then(|| state.digest().to_string()).unwrap_or_default(),
+        state_digest: optional(snapshot.with_digest.then(|| state.digest()).as_ref()),
+        last_command: optional(state.last_command().filter(|_| snapshot.with_digest).as_ref()),
     }
 }
 

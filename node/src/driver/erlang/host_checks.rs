@@ -103,8 +103,7 @@ pub(super) fn libraries(root: &Path, native: &[Native]) -> CheckResult {
 }
 
 fn own_machine() -> Option<Machine> {
-    let content = fs::read("/proc/self/exe").ok()?;
-    ElfFile::parse(&content).ok().map(|file| file.machine)
+    Machine::of(fs::File::open("/proc/self/exe").ok()?).ok()
 }
 
 /// `P15`: what the app's policy requires. Questions that do not apply to a file, or that it does not
