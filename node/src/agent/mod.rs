@@ -3,6 +3,7 @@
 //! Stopping the agent, or killing it, never stops an app.
 
 mod act;
+mod decline;
 pub mod health;
 mod inspect;
 pub mod ledger_file;

@@ -6,6 +6,7 @@
 use super::act::Hands;
 use super::core::{Core, Move, PATIENCE, REDECIDE_EVERY, Snapshot};
 use super::decide::Action;
+use super::decline::decline;
 use super::inspect::Looks;
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::outcome::{Ended, Follow};
@@ -43,6 +44,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Works until the app is no longer placed on this node.
     pub(super) async fn run(context: Arc<dyn AgentContext>, app: AppName) {
+        let mut declined = None;
         loop {
             match Self::open(&context, &app) {
                 Ok(Some(mut worker)) => {
@@ -52,7 +54,9 @@ impl Worker {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::error!(%app, error = chain(&*error), "the app is left alone");
+                    let why = chain(&*error);
+                    tracing::error!(%app, error = why, "the app is left alone");
+                    decline(&*context, &app, why, &mut declined).await;
                     tokio::time::sleep(REOPEN_AFTER).await;
                 }
             }

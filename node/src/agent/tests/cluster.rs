@@ -50,6 +50,7 @@ impl Cluster {
             reads: watch::Sender::new((true, 0)),
             contact_age: AtomicU64::new(0),
             sick: watch::Sender::new(BTreeSet::new()),
+            forbidden: watch::Sender::new(BTreeSet::new()),
         });
         let leader = tokio::spawn(lead(Arc::clone(&shared)));
         let folder = tempfile::tempdir().unwrap();
@@ -186,6 +187,11 @@ impl Cluster {
     pub(super) fn contact_lost_for(&self, age: Duration) {
         let age = u64::try_from(age.as_millis()).unwrap();
         self.shared.contact_age.store(age, Ordering::SeqCst);
+    }
+
+    /// An agent that is started on it from now on may not work on the app.
+    pub(super) fn forbid(&self, number: u64) {
+        self.shared.forbidden.send_modify(|forbidden| drop(forbidden.insert(node(number))));
     }
 
     pub(super) fn sicken(&self, number: u64, text: &str) {

@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) contact_age: AtomicU64,
     /// Versions that fail their health check, by node.
     pub(super) sick: watch::Sender<BTreeSet<(NodeId, ReleaseVersion)>>,
+    /// Nodes that may not work on the app.
+    pub(super) forbidden: watch::Sender<BTreeSet<NodeId>>,
 }
 
 impl Shared {
@@ -98,7 +100,10 @@ impl AgentContext for FakeContext {
         Duration::from_millis(self.shared.contact_age.load(Ordering::SeqCst))
     }
 
-    fn open(&self, _spec: &AppSpec) -> Result<Opened, ContextError> {
+    fn open(&self, spec: &AppSpec) -> Result<Opened, ContextError> {
+        if self.shared.forbidden.borrow().contains(&self.node) {
+            return Err(ContextError::Open { app: spec.name.clone(), reason: "forbidden here".to_owned() });
+        }
         let (sender, health) = watch::channel(Health::UNKNOWN);
         tokio::spawn(probe(self.node, self.host.clone(), Arc::clone(&self.shared), sender));
         Ok(Opened { driver: self.host.driver(), health })

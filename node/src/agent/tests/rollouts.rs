@@ -56,6 +56,21 @@ async fn failed_health_takes_touched_nodes_back_hot_and_touches_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_may_not_work_on_the_app_refuses_the_rollout_with_the_reason() {
+    let mut cluster = Cluster::settled(2, spec()).await;
+    cluster.kill_agent(2).await;
+    cluster.forbid(2);
+    cluster.start_agent(2);
+    let rollout = cluster.start("0.2.0").await;
+    let phase = cluster.end_of(rollout).await;
+    assert!(matches!(&phase, Phase::Refused { .. }), "{phase:?}");
+    assert!(format!("{phase:?}").contains("cannot work on app shop here: forbidden here"), "{phase:?}");
+    for number in 1..=2 {
+        assert_eq!(cluster.versions(number).await, both("0.1.0"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_in_code_change_is_said_with_its_reason_and_the_node_is_back() {
     let cluster = Cluster::settled(1, spec()).await;
     cluster.host(1).script(FakeStep::Install, Fault::Crash).await;
