@@ -37,12 +37,9 @@ pub(super) async fn play(hosts: &mut Hosts, version: &str, show: Show) -> anyhow
     })
     .await?;
     let alone = hosts.ctl(lost)?;
-    let said = wait::until("the removed host's daemon answers", PATIENCE, async || {
-        let ended = alone.try_run(&["--timeout", "5s", "--output", "json", "cluster", "token"]).await?;
-        // "error" is relupctl's own, where nobody answers.
-        Ok((!ended.stderr.contains(r#""code":"error""#)).then_some(ended))
-    })
-    .await?;
+    wait::until("the removed host's daemon answers", PATIENCE, async || alone.status().await.map(Some))
+        .await?;
+    let said = alone.try_run(&["--timeout", "15s", "cluster", "token"]).await?;
     ensure!(said.code == 1, "a removed host makes a token: {said:?}");
     ensure!(id_of(&ctl.status().await?).is_none(), "{name} is a node again, unasked");
     show.witnessed(&format!("{name}, given up and removed, comes back: it stays out, and its app runs on"));
@@ -61,6 +58,7 @@ pub(super) async fn play(hosts: &mut Hosts, version: &str, show: Show) -> anyhow
     let (new, _) = id_of(&hosts.settled().await?).context("the host is a node again")?;
     ensure!(new != old, "{name} has its old id");
     settle::on(hosts, version).await?;
+    settle::caught_up(&ctl).await?;
     show.witnessed(&format!("{name} joins as another node, and is brought to {version} by itself"));
     Ok(())
 }

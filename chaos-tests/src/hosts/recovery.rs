@@ -4,7 +4,7 @@
 use super::acknowledged::Acknowledged;
 use super::{Hosts, lost_host, settle};
 use crate::cluster::APP;
-use crate::ctl::{Ctl, Summary};
+use crate::ctl::Ctl;
 use crate::report::Figure;
 use crate::samples::Samples;
 use crate::show::Show;
@@ -152,11 +152,7 @@ async fn lost_cluster(
         ctl.run(&["release", "push", &samples.archive(version).to_string_lossy()]).await?;
     }
     settle::on(hosts, VERSIONS[1]).await?;
-    wait::until("nobody catches up any more", PATIENCE, async || {
-        let rollouts: Vec<Summary> = ctl.json(&["rollout", "list", APP]).await?;
-        Ok(rollouts.iter().all(Summary::is_over).then_some(()))
-    })
-    .await?;
+    settle::caught_up(&ctl).await?;
     let rollout = ctl.roll(APP, VERSIONS[0]).await?;
     ensure!(rollout.summary.phase == "completed", "after the restore: {}", rollout.summary.reason);
     settle::on(hosts, VERSIONS[0]).await?;

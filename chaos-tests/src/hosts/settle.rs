@@ -2,7 +2,7 @@
 
 use super::{Hosts, faults};
 use crate::cluster::APP;
-use crate::ctl::ClusterStatus;
+use crate::ctl::{ClusterStatus, Ctl, Summary};
 use crate::wait;
 use anyhow::{Context as _, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,15 @@ pub(super) async fn on_one_of<'a>(hosts: &Hosts, versions: &[&'a str]) -> anyhow
             ensure!(agrees && is_well, "relupd has {instance:?} on {}", host.name());
         }
         Ok(Some(version))
+    })
+    .await
+}
+
+/// Nobody is on the way any more to what the cluster decided before.
+pub(super) async fn caught_up(ctl: &Ctl) -> anyhow::Result<()> {
+    wait::until("nobody catches up any more", PATIENCE, async || {
+        let rollouts: Vec<Summary> = ctl.json(&["rollout", "list", APP]).await?;
+        Ok(rollouts.iter().all(Summary::is_over).then_some(()))
     })
     .await
 }
