@@ -191,7 +191,7 @@ impl Cluster {
 
     /// An agent that is started on it from now on may not work on the app.
     pub(super) fn forbid(&self, number: u64) {
-        self.shared.forbidden.send_modify(|forbidden| drop(forbidden.insert(node(number))));
+        self.shared.forbidden.send_if_modified(|forbidden| forbidden.insert(node(number)));
     }
 
     pub(super) fn sicken(&self, number: u64, text: &str) {
