@@ -110,3 +110,22 @@ async fn events_go_on_from_where_they_were() {
     assert_eq!(second.number, first.number + 1);
     assert_eq!(second.rollout, id.to_string());
 }
+
+#[tokio::test]
+async fn the_digest_and_the_last_command_are_of_one_state_and_told_where_they_are_asked_for() {
+    let served = Served::start(World::settled(3, spec()));
+    let channel = connect(&served).await;
+    let mut client = v1::cluster_service_client::ClusterServiceClient::new(channel.clone());
+    let mut asked = async |with_state_digest| {
+        let request = v1::GetStatusRequest { with_state_digest };
+        let cluster = client.get_status(request).await.unwrap().into_inner().cluster.unwrap();
+        (cluster.last_command, cluster.state_digest)
+    };
+    assert_eq!(asked(false).await, (String::new(), String::new()));
+    let before = asked(true).await;
+    plan_id(&channel, "0.2.0").await;
+    let state = served.daemon.states.borrow().clone();
+    let after = asked(true).await;
+    assert_eq!(after, (state.last_command().unwrap().to_string(), state.digest().to_string()));
+    assert!(after.0 != before.0 && after.1 != before.1);
+}
