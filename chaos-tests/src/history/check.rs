@@ -265,6 +265,16 @@ mod tests {
     }
 
     #[test]
+    fn a_way_back_may_be_stopped_and_not_turned_round() {
+        let (reverting, stopped) = (seen(26, "reverting", false), Operation::Abort(Answer::Done));
+        let history =
+            |last| [timed(0, 10, reverting.clone()), timed(20, 30, stopped.clone()), timed(40, 50, last)];
+        assert!(holds(&history(seen(27, "halted", false))));
+        assert!(holds(&history(seen(28, "held", false))));
+        assert!(!holds(&history(seen(27, "rolling", false))));
+    }
+
+    #[test]
     fn a_plan_is_started_once() {
         let first = timed(0, 10, Operation::Start(Answer::Done, Some(7)));
         assert!(!holds(&[first.clone(), timed(20, 30, Operation::Start(Answer::Done, Some(8)))]));

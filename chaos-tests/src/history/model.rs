@@ -230,7 +230,7 @@ impl State {
 }
 
 fn is_over(phase: &str) -> bool {
-    rank(phase) == 5
+    rank(phase) == 4
 }
 
 fn rank(phase: &str) -> u8 {
@@ -238,8 +238,8 @@ fn rank(phase: &str) -> u8 {
         "preparing" => 0,
         "rolling" => 1,
         "committing" => 2,
-        "halted" => 3,
-        "reverting" => 4,
-        _ => 5,
+        // `abort --hold` stops a way back where it is.
+        "halted" | "reverting" => 3,
+        _ => 4,
     }
 }
