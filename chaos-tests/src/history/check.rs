@@ -97,7 +97,7 @@ impl Timed {
 
 /// Looks that meet no change on their way, and have the same changes before them, see one state: of those that say the
 /// same, one is enough. A walk of hours asks thousands of times about each of thousands of operators.
-fn once_an_epoch(changes: &[Timed], looks: Vec<Timed>) -> Vec<Timed> {
+fn once_an_epoch(changes: &[Timed], mut looks: Vec<Timed>) -> Vec<Timed> {
     let mut begun: Vec<Monotonic> = changes.iter().map(|change| change.asked).collect();
     let mut ended: Vec<Monotonic> = changes.iter().filter_map(|change| change.answered).collect();
     begun.sort_unstable();
@@ -110,7 +110,6 @@ fn once_an_epoch(changes: &[Timed], looks: Vec<Timed>) -> Vec<Timed> {
         let says = matches!(look.operation, Operation::SeeOperator(true));
         begun_before != ended_before || seen.insert((ended_before, says))
     };
-    let mut looks = looks;
     looks.retain(is_new);
     looks
 }
@@ -228,6 +227,18 @@ mod tests {
         assert_eq!((verdict.violations.len(), verdict.operations), (0, 4001));
         let one_is_wrong = [calls, vec![list(20_000, 20_001, &[])]].concat();
         assert_eq!(check(&one_is_wrong).violations.len(), 1);
+    }
+
+    #[test]
+    fn a_look_that_meets_a_change_is_kept_and_so_is_what_says_otherwise() {
+        let changes = [timed(100, 200, Operation::Add(Answer::Done))];
+        let look = |asked, answered, there| timed(asked, answered, Operation::SeeOperator(there));
+        let before = [look(0, 10, false), look(20, 30, false), look(40, 50, true)];
+        let met = [look(150, 160, true), look(90, 210, false), look(190, 250, true)];
+        let after = [look(300, 310, true), look(320, 330, true)];
+        let kept = |looks: &[Timed]| once_an_epoch(&changes, looks.to_vec()).len();
+        assert_eq!((kept(&before), kept(&met), kept(&after)), (2, 3, 1));
+        assert_eq!(kept(&[&before[..], &met, &after].concat()), 6);
     }
 
     fn timed(asked: u64, answered: u64, operation: Operation) -> Timed {

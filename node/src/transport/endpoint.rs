@@ -27,7 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// twice this, not after the two thirds of a second that suit the internet.
 const INITIAL_ROUND_TRIP: Duration = Duration::from_millis(50);
 /// Raft and gossip use a stream for each message: many may be under way at once. Each connection keeps some 12 bytes for
-/// each of them, used or not, and a daemon has a connection or two to each of a thousand peers.
+/// each of them, used or not, and a daemon has one for each protocol and direction with each of a thousand peers.
 const MESSAGES_IN_FLIGHT: u32 = 512;
 const REQUESTS_IN_FLIGHT: u32 = 256;
 /// What one connection may make us keep in memory before a handler reads it.
