@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos walk upgrade rehearsals deb link
+.PHONY: crash-matrix sim-bugs all setup demo clean-demo test lint bench sim chaos walk upgrade rehearsals hosts programs deb link
 
 # What is installed, and what tries it. The simulator asks for features of the daemon that are for tests alone,
 # and whatever is built along with it would have them.
@@ -44,11 +44,19 @@ sim:
 sim-bugs:
 	./node/sim/bugs/run.sh $(BUGS)
 
-# Real systemd hosts, broken in many ways; needs root. All of it: make chaos FULL=1; where that was stopped, GO_ON=1 goes on.
-chaos: setup
+# What real hosts are made to install, the very programs of the package, and what plays on them.
+HOSTS = ./target/release/chaos-hosts --programs target/dist
+hosts: programs
 	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+
+# What the package holds.
+programs:
+	$(CARGO) build --profile dist -p relupd -p relupctl
+
+# Real systemd hosts, broken in many ways; needs root. All of it: make chaos FULL=1; where that was stopped, GO_ON=1 goes on.
+chaos: setup hosts
 	mkdir -p target/chaos
-	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json chaos $(if $(FULL),--full) $(if $(GO_ON),--go-on)
+	$(HOSTS) --hosts 5 --report target/chaos/report.json chaos $(if $(FULL),--full) $(if $(GO_ON),--go-on)
 	$(if $(FULL),$(MAKE) upgrade rehearsals)
 
 # relupd itself, rolled over real systemd hosts that serve an app: to a build of the next format and back, one that does
@@ -56,23 +64,21 @@ chaos: setup
 upgrade: setup
 	$(CARGO) build --release -p relupd --features next-format
 	install -D target/release/relupd target/hosts/next/relupd
-	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+	$(MAKE) hosts
 	mkdir -p target/chaos
-	./target/release/chaos-hosts --hosts 4 --report target/chaos/upgrade.json upgrade
+	$(HOSTS) --hosts 4 --report target/chaos/upgrade.json upgrade
 
 # What operations.md tells an administrator to do, done: lost quorums, a lost cluster, the Ansible role. Needs root.
-rehearsals: setup
-	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
-	./target/release/chaos-hosts --hosts 3 recovery
-	./target/release/chaos-hosts --hosts 2 recovery
-	./target/release/chaos-hosts --hosts 3 ansible
+rehearsals: setup hosts
+	$(HOSTS) --hosts 3 recovery
+	$(HOSTS) --hosts 2 recovery
+	$(HOSTS) --hosts 3 ansible
 
 # A random walk over real systemd hosts: faults and orders drawn from a seed. SEED= walks the same way again.
 MINUTES ?= 10
-walk: setup
-	$(CARGO) build --release -p relupd -p relupctl -p chaos-tests
+walk: setup hosts
 	mkdir -p target/chaos
-	./target/release/chaos-hosts --hosts 5 --report target/chaos/report.json walk --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+	$(HOSTS) --hosts 5 --report target/chaos/report.json walk --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # A node broken at every point of every way from one version to another and back, with real VMs; power cuts take root.
 # Everything there is, which takes hours: make crash-matrix CELLS=
@@ -82,9 +88,8 @@ crash-matrix: setup
 	./target/debug/chaos-crash --directory target/crash-matrix $(if $(CELLS),--cells $(CELLS),--hangs 100)
 
 # The Debian package, target/deb/relupd_VERSION_ARCH.deb; lintian looks at it where that is installed.
-deb:
-	$(CARGO) build --release -p relupd -p relupctl
-	package=$$(./deploy/debian/build.sh target/release target/deb) && echo $$package && \
+deb: programs
+	package=$$(./deploy/debian/build.sh target/dist target/deb) && echo $$package && \
 		if command -v lintian >/dev/null; then lintian --fail-on error $$package; \
 		else echo 'SKIPPED: lintian is not installed (apt-get install lintian)'; fi
 

@@ -9,6 +9,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -86,14 +87,17 @@ fn install_package(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(upgrade::host::run(&settings)?)
 }
 
+/// No disk that works takes longer.
+const LAST_FILES: Duration = Duration::from_secs(5);
+
 fn run_daemon(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let overrides = Overrides { state_dir: arguments.state_dir, run_dir: arguments.run_dir };
     let settings = config::load(&arguments.config, &overrides)?;
     telemetry::logging::init(&settings.log)?;
-    // One is enough for a few messages a second; with two each message wakes both, a fifth of what an idle
-    // daemon costs. Consensus has a thread of its own, and what takes long runs on blocking threads.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    // One thread is enough for a few messages a second; each further one is woken for nothing, and even a single
+    // worker wakes itself. Consensus has a thread of its own, and what takes long runs on blocking threads.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let stopping = stop.clone();
@@ -111,5 +115,8 @@ fn run_daemon(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             std::process::exit(1);
         });
         Ok(daemon::run(settings, stop).await?)
-    })
+    });
+    // Whoever still reads or writes a file has nobody left to tell.
+    runtime.shutdown_timeout(LAST_FILES);
+    ended
 }

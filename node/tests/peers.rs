@@ -113,6 +113,31 @@ async fn gossip_over_quic_sees_death_and_return() {
     .await;
 }
 
+#[tokio::test]
+async fn an_answer_goes_the_way_its_question_came() {
+    let cluster = Cluster::of(2);
+    let [(asking, asking_transport), (_, asked_transport)] = cluster.nodes.as_slice() else { unreachable!() };
+    let mut asks = quic_link(asking_transport.clone(), cluster.roster.subscribe());
+    // Nobody could dial the one who asks where this roster has it.
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let moved = Roster::clone(&cluster.roster.borrow()).into_iter();
+    let moved = moved.map(|(node, address)| (node, if node == asking.node { nowhere } else { address }));
+    let moved = watch::Sender::new(Arc::new(moved.collect::<Roster>()));
+    let mut asked = quic_link(asked_transport.clone(), moved.subscribe());
+
+    let talk = async {
+        for question in [b"1".as_slice(), b"2"] {
+            asks.sender.send(asked_transport.local_address(), Bytes::from_static(question));
+            let (from, heard) = asked.incoming.recv().await.unwrap();
+            assert_eq!((from, heard.as_ref()), (nowhere, question));
+            asked.sender.send(from, heard);
+            let (from, answer) = asks.incoming.recv().await.unwrap();
+            assert_eq!((from, answer.as_ref()), (asked_transport.local_address(), question));
+        }
+    };
+    timeout(PATIENCE, talk).await.unwrap();
+}
+
 async fn store() -> (Store, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (Store::open(folder.path().join("store")).await.unwrap(), folder)

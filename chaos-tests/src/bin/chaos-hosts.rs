@@ -74,6 +74,12 @@ enum Scene {
         #[arg(long)]
         minutes: Option<u64>,
     },
+    /// What an idle daemon takes of a host, after a rollout
+    Idle {
+        /// Left alone for so many minutes
+        #[arg(long, default_value_t = 1)]
+        minutes: u64,
+    },
     /// Faults and orders drawn from a seed, for a time
     Walk {
         /// For so many minutes
@@ -157,7 +163,9 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let good = match arguments.scene {
         // Part of the test suite, where times do not decide.
         Scene::Check | Scene::Smoke | Scene::Ansible | Scene::Recovery => report.observed(),
-        Scene::Chaos { .. } | Scene::Walk { .. } | Scene::Upgrade => report.within_bounds(),
+        Scene::Chaos { .. } | Scene::Idle { .. } | Scene::Walk { .. } | Scene::Upgrade => {
+            report.within_bounds()
+        }
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -180,6 +188,10 @@ async fn play(arguments: &Arguments, hosts: &mut Hosts, samples: &Samples) -> an
             let chosen = |cell: &Cell| fault.is_empty() || fault.contains(&cell.fault);
             let script = Script { cells: script.cells.into_iter().filter(chosen).collect(), ..script };
             return chaos::play_cells(hosts, samples, script, Show::Stdout).await;
+        }
+        Scene::Idle { minutes } => {
+            let how_long = Duration::from_secs(minutes * 60);
+            return chaos::play_idle(hosts, samples, how_long, Show::Stdout).await;
         }
         Scene::Walk { minutes, seed, leg, from } => {
             let seed = seed.unwrap_or_else(|| relupd::clock::wall().as_millisecond().unsigned_abs());

@@ -68,7 +68,7 @@ pub async fn play(
     report.extend(served.figures(requests.max(1)));
     report.push(smoke::exposure(hosts).await?);
 
-    report.extend(figures::idle(hosts).await?);
+    report.extend(figures::idle(hosts, figures::IDLE).await?);
     let cuts = if script.is_whole { figures::ALL_CUTS } else { figures::SOME_CUTS };
     report.extend(figures::lost_leaders(hosts, &mut acknowledged, cuts).await?);
     report.extend(elixir::play(hosts, show).await?);
@@ -80,6 +80,22 @@ pub async fn play(
     }
     let revoked = Revoked::make(hosts).await?;
     cells_after(hosts, Cells { script, tally, current, acknowledged, revoked, report }, show).await
+}
+
+/// What an idle daemon takes, alone: as [`play`] measures it, for as long as one likes to look at it.
+pub async fn play_idle(
+    hosts: &Hosts,
+    samples: &Samples,
+    how_long: Duration,
+    show: Show,
+) -> anyhow::Result<Report> {
+    hosts.form().await?;
+    hosts.set_up_app().await?;
+    hosts.install_app(samples, &VERSIONS).await?;
+    hot::rolls(hosts, VERSIONS, 0, show).await?;
+    let mut report = Report::default();
+    report.extend(figures::idle(hosts, how_long).await?);
+    Ok(report)
 }
 
 /// Plays its cells alone on fresh hosts; those that are left, where it goes on.

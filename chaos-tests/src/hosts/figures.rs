@@ -20,7 +20,7 @@ const RSS_BOUND_MB: f64 = 25.0;
 const CPU_BOUND_PERCENT: f64 = 1.0;
 
 /// The daemons are left alone for so long.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -66,7 +66,7 @@ pub(super) async fn lost_leaders(
 }
 
 /// The most that one daemon takes while nothing happens, after rollouts, with an app that is asked for its health.
-pub(super) async fn idle(hosts: &Hosts) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn idle(hosts: &Hosts, how_long: Duration) -> anyhow::Result<Vec<Figure>> {
     hosts.apply_quiet_spec().await?;
     hosts.settled().await?;
     let pids: Vec<u32> = hosts.all().iter().map(|host| host.main_pid("relupd")).collect::<Result<_, _>>()?;
@@ -74,11 +74,11 @@ pub(super) async fn idle(hosts: &Hosts) -> anyhow::Result<Vec<Figure>> {
         pids.iter().map(|pid| Usage::of(*pid).context("the daemon runs on")).collect()
     };
     let before = usage()?;
-    tokio::time::sleep(IDLE).await;
+    tokio::time::sleep(how_long).await;
     let after = usage()?;
     hosts.apply_spec("auto").await?;
     let share = |(before, after): (&Usage, &Usage)| {
-        (after.cpu_seconds - before.cpu_seconds) / IDLE.as_secs_f64() * 100.0
+        (after.cpu_seconds - before.cpu_seconds) / how_long.as_secs_f64() * 100.0
     };
     let cpu = before.iter().zip(&after).map(share).fold(0.0, f64::max);
     let rss = after.iter().map(|usage| usage.rss_mb).fold(0.0, f64::max);

@@ -155,9 +155,9 @@ fn raft(root: &mut Section<'_, '_>) -> RaftSettings {
     let mut section = root.section("raft");
     let ticks = Duration::from_millis(5)..=Duration::from_secs(10);
     let settings = RaftSettings {
-        tick: section.duration("tick", ticks, Duration::from_millis(50)),
-        heartbeat_ticks: section.integer("heartbeat_ticks", 1..=1000, 3),
-        election_ticks: section.integer("election_ticks", 3..=10_000, 10),
+        tick: section.duration("tick", ticks, Duration::from_millis(100)),
+        heartbeat_ticks: section.integer("heartbeat_ticks", 1..=1000, 2),
+        election_ticks: section.integer("election_ticks", 3..=10_000, 6),
         max_voters: section.integer("max_voters", 1..=7, 5),
         voter_replace_after: section.duration("voter_replace_after", POSITIVE, Duration::from_secs(600)),
     };

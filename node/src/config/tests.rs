@@ -22,7 +22,7 @@ fn the_example_shows_the_defaults() {
     assert_eq!(example.labels["role"], "web");
     example.labels.clear();
     assert_eq!(example, settings(SMALLEST));
-    assert_eq!(example.raft.tick, Duration::from_millis(50));
+    assert_eq!(example.raft.tick, Duration::from_millis(100));
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub(super) struct Published<V> {
     pub(super) leadership: watch::Sender<Leadership>,
 }
 
-/// Ticks between two writes of a commit index that nothing else wrote: 10 x 50 ms.
+/// Ticks between two writes of a commit index that nothing else wrote: 10 x 100 ms.
 const FLUSH_TICKS: u64 = 10;
 
 /// Entries per append message; raft's own default of 0 would send them one by one.

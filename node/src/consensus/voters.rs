@@ -17,8 +17,8 @@ use std::time::Duration;
 /// More voters make every commit slower and survive hardly more: seven survive three losses.
 const MOST_VOTERS: usize = 7;
 
-/// A peer that was silent for longer than this is not counted on. Heartbeats come every 100 ms, so
-/// this is twenty of them.
+/// A peer that was silent for longer than this is not counted on. Heartbeats come every 200 ms, so
+/// this is ten of them.
 pub const RECENTLY: Duration = Duration::from_secs(2);
 
 /// What the operator may set.

@@ -195,7 +195,6 @@ impl Member {
         self.cluster.consensus().shutdown();
         self.ended.cancelled().await;
         self.tasks.lock().await.shutdown().await;
-        // Gossip ends with its transport.
         self.transport.shutdown().await;
     }
 }

@@ -31,7 +31,7 @@ use crate::telemetry::{Metrics, serve as metrics_server};
 use crate::transport::{BindError, Binding, api_server_config};
 use control::Control;
 use member::{Member, StartError};
-use outside::{Outside, new_candidate};
+use outside::{Outside, binding, new_candidate};
 use recovery::RecoverError;
 use sd_notify::NotifyState;
 use std::error::Error;
@@ -47,6 +47,9 @@ use tokio_util::task::TaskTracker;
 
 /// Calls under way may end for so long; nothing that matters hangs on their answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// The last life's port is free as soon as its last task has ended.
+const PORT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The daemon did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +110,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Daem
     tracing::info!(version = crate::program::program().version, "relupd");
     let settings = Arc::new(settings);
     while live(Arc::clone(&settings), stop.clone()).await? == Ended::Again {
+        binding(&settings).given_back(PORT_PATIENCE).await;
         tracing::info!("starting again");
     }
     Ok(())

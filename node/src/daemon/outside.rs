@@ -167,8 +167,13 @@ impl Outside {
     }
 
     pub(crate) fn binding(&self) -> Binding {
-        Binding { address: self.settings.listen, interface: self.settings.interface.clone() }
+        binding(&self.settings)
     }
+}
+
+/// Where peers and callers from other hosts find this one.
+pub(crate) fn binding(settings: &Settings) -> Binding {
+    Binding { address: settings.listen, interface: settings.interface.clone() }
 }
 
 pub(crate) fn state_file(settings: &Settings) -> PathBuf {

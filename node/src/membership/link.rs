@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 
+/// A delta that says nothing is the mark of its end alone.
+const EMPTY_DELTA: usize = 1;
+
 /// Takes messages to peers.
 pub trait GossipSender: Send + Sync + 'static {
     /// Enqueues a message to the peer at `to`, or drops it: gossip repeats itself. Never waits.
@@ -57,8 +60,13 @@ struct LinkSocket {
 #[async_trait]
 impl Socket for LinkSocket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
-        let opens = matches!(message, ChitchatMessage::Syn { .. });
-        if !opens || self.exchanges.is_due(to, clock::monotonic()) {
+        let counts = match &message {
+            ChitchatMessage::Syn { .. } => self.exchanges.is_due(to, clock::monotonic()),
+            // The digests have told the heartbeats. Of an exchange between two that know the same this is a third.
+            ChitchatMessage::Ack { delta } => delta.serialized_len() > EMPTY_DELTA,
+            ChitchatMessage::SynAck { .. } | ChitchatMessage::BadCluster => true,
+        };
+        if counts {
             self.link.sender.send(to, message.serialize_to_vec().into());
         }
         Ok(())
@@ -79,5 +87,36 @@ impl Socket for LinkSocket {
                 Err(error) => tracing::debug!(%from, %error, "gossip message does not parse"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Kept(mpsc::UnboundedSender<Bytes>);
+
+    impl GossipSender for Kept {
+        fn send(&self, _to: SocketAddr, message: Bytes) {
+            let _ = self.0.send(message);
+        }
+    }
+
+    /// Magic number, protocol version, kind of message; then a delta of no blocks.
+    const ACK_OF_NOTHING: [u8; 5] = [0x53, 0xb0, 0, 2, 0];
+
+    #[tokio::test]
+    async fn an_acknowledgement_that_says_nothing_is_not_sent() {
+        let (sent, mut outgoing) = mpsc::unbounded_channel();
+        let (_arrived, incoming) = mpsc::channel(1);
+        let link = GossipLink { sender: Arc::new(Kept(sent)), incoming };
+        let mut socket = LinkSocket { link, exchanges: Exchanges::every(Duration::from_millis(250)) };
+        let peer = SocketAddr::from(([127, 0, 0, 2], 1));
+        let nothing = ChitchatMessage::deserialize(&mut ACK_OF_NOTHING.as_slice()).unwrap();
+        assert!(matches!(nothing, ChitchatMessage::Ack { .. }));
+        socket.send(peer, nothing).await.unwrap();
+        assert!(outgoing.try_recv().is_err());
+        socket.send(peer, ChitchatMessage::BadCluster).await.unwrap();
+        assert!(outgoing.try_recv().is_ok());
     }
 }

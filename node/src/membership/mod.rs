@@ -9,6 +9,7 @@
 mod exchanges;
 mod facts;
 mod generation;
+mod lines;
 mod link;
 mod quic;
 mod service;

@@ -7,11 +7,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// Room for what arrives while the one reader is busy; the kernel's default drops bursts of
 /// release files.
 const UDP_BUFFER: usize = 2 << 20;
 const TCP_BACKLOG: i32 = 128;
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,6 +183,17 @@ impl Binding {
         socket.set_nonblocking(true).map_err(error)?;
         socket.bind(&self.address.into()).map_err(error)?;
         Ok(socket)
+    }
+
+    /// Waits until the peers' port is free again: a socket of QUIC's closes some turns after its endpoint was shut
+    /// down. After `patience` it is left to the next bind to say who is in the way.
+    pub async fn given_back(&self, patience: Duration) {
+        let free = async {
+            while matches!(self.udp(), Err(BindError::Taken { .. })) {
+                sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        let _ = timeout(patience, free).await;
     }
 
     pub(super) fn udp_error(&self, source: io::Error) -> BindError {

@@ -80,6 +80,17 @@ impl Connection {
         self.0.quic.close_reason().is_none()
     }
 
+    /// Whether anybody else holds it, and it may still be used.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_open() && Arc::strong_count(&self.0) > 1
+    }
+
+    /// Whether both are handles of the same connection.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Resolves when the connection has ended, with the reason.
     pub async fn closed(&self) -> quinn::ConnectionError {
         self.0.quic.closed().await

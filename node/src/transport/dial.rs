@@ -39,6 +39,16 @@ impl Outgoing {
         self.slots.lock().await.clear();
     }
 
+    /// Ends what nobody talks on, and forgets what has ended. Either would keep its buffers, and an open connection
+    /// that is kept alive costs both sides two packets a second.
+    pub(super) async fn sweep(&self) {
+        self.slots.lock().await.retain(|_, slot| {
+            // Who dials holds its slot.
+            let is_dialed = Arc::strong_count(slot) > 1;
+            is_dialed || slot.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(Connection::is_used))
+        });
+    }
+
     async fn slot(&self, node: NodeId, protocol: Protocol) -> Slot {
         Arc::clone(self.slots.lock().await.entry((node, protocol)).or_default())
     }

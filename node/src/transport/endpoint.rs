@@ -23,11 +23,13 @@ use tokio_util::task::TaskTracker;
 /// Silence after which a connection is given up; several keep-alives must be lost for it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Connections that nobody talks on are looked for so often. Dialing again takes a few milliseconds.
+const SWEEP: Duration = Duration::from_secs(10);
 /// Before the first measurement. Peers share a network: a lost first packet is sent again after
 /// twice this, not after the two thirds of a second that suit the internet.
 const INITIAL_ROUND_TRIP: Duration = Duration::from_millis(50);
 /// Raft and gossip use a stream for each message: many may be under way at once. Each connection keeps some 12 bytes for
-/// each of them, used or not, and a daemon has one for each protocol and direction with each of a thousand peers.
+/// each of them, used or not, and a daemon has some with each of a thousand peers.
 const MESSAGES_IN_FLIGHT: u32 = 512;
 const REQUESTS_IN_FLIGHT: u32 = 256;
 /// What one connection may make us keep in memory before a handler reads it.
@@ -37,7 +39,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The node's side of all talk between daemons. Cheap to clone.
 #[derive(Clone)]
-pub struct Transport(Arc<Shared>);
+pub struct Transport(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     pub(super) endpoint: ArcSwapOption<Endpoint>,
@@ -74,6 +76,7 @@ impl Transport {
             address,
         });
         shared.tasks.spawn(accept::accept(endpoint, Arc::clone(&shared)));
+        shared.tasks.spawn(sweep(Arc::clone(&shared)));
         Ok(Self(shared))
     }
 
@@ -126,6 +129,12 @@ impl Transport {
         };
         // A peer that does not answer, or a handler that does not return, must not keep us.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, drained).await;
+    }
+}
+
+async fn sweep(shared: Arc<Shared>) {
+    while shared.stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+        shared.outgoing.sweep().await;
     }
 }
 

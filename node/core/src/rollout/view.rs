@@ -27,8 +27,8 @@ pub struct View<'a> {
     pub stalled: &'a BTreeMap<NodeId, Duration>,
 }
 
-/// A node counts as out of reach when it has been silent for so long. It is four times the longest
-/// silence of a living follower (heartbeats go out every 100 ms, an election takes about 0.5 s), and
+/// A node counts as out of reach when it has been silent for so long. It is longer than any
+/// silence of a living follower (heartbeats go out every 200 ms, an election takes about 1 s), and
 /// it only ever begins a wait: what follows from it is governed by the policy's deadlines.
 pub const OUT_OF_REACH: Duration = Duration::from_secs(2);
 

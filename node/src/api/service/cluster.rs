@@ -19,7 +19,7 @@ const MAX_TOKEN_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Long enough to type it on the next host.
 const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
-/// Whoever asks for the status wants an answer above all; an election takes about half a second.
+/// Whoever asks for the status wants an answer above all; an election takes about a second.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Cluster(pub(crate) Context);

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
 
 /// A message above this travels on a stream of its own, so that heartbeats overtake it. Appends stay
 /// below (1 MiB and one entry), snapshots may not.
@@ -18,6 +19,10 @@ const BATCH: usize = 256 << 10;
 /// Pauses between attempts: short enough for a peer that restarts within an election timeout.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Followers have nothing to say to each other from one election to the next. To keep a connection alive for
+/// that costs more than to dial again.
+const QUIET: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 enum DeliveryError {
@@ -36,7 +41,7 @@ pub(super) async fn deliver(link: Arc<Link>, to: RaftId, mut messages: Receiver<
     let mut pause = FIRST_PAUSE;
     while let Some(first) = messages.recv().await {
         let mut connected = false;
-        let Err(error) = write_all(&link, to, first, &mut messages, &mut connected).await else { return };
+        let Err(error) = write_all(&link, to, first, &mut messages, &mut connected).await else { continue };
         pause = if connected { FIRST_PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
         tracing::debug!(%to, %error, "raft messages got lost");
         link.report_unreachable(to);
@@ -46,7 +51,7 @@ pub(super) async fn deliver(link: Arc<Link>, to: RaftId, mut messages: Receiver<
     }
 }
 
-/// Writes until the connection fails; returns without an error once there will be no more messages.
+/// Writes until the connection fails; returns without an error once there are no more messages, for now or for good.
 async fn write_all(
     link: &Arc<Link>,
     to: RaftId,
@@ -63,7 +68,7 @@ async fn write_all(
         write_batch(link, to, &connection, &mut stream, message, messages).await?;
         next = tokio::select! {
             biased;
-            message = messages.recv() => message,
+            message = timeout(QUIET, messages.recv()) => message.unwrap_or(None),
             // Noticed while there is nothing to lose: the next message takes a new connection.
             reason = connection.closed() => return Err(DeliveryError::Closed(reason.to_string())),
         };

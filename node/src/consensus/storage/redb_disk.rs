@@ -19,7 +19,7 @@ const SNAPSHOT: &str = "snapshot";
 const TRUNCATED: &str = "truncated";
 
 /// redb's page cache. The log is mirrored in memory, so the cache only serves writing.
-const CACHE_BYTES: usize = 2 << 20;
+const CACHE_BYTES: usize = 512 << 10;
 
 /// A state file that redb keeps.
 #[derive(Debug)]

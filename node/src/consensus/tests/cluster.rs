@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Five times quicker than in real life.
 pub(super) fn fast() -> Options {
     Options {
-        tick: Duration::from_millis(10),
+        tick: Duration::from_millis(20),
         propose_timeout: PATIENCE,
         read_timeout: PATIENCE,
         snapshot_retry: Duration::from_millis(200),

@@ -92,7 +92,7 @@ async fn a_silent_address_is_given_up() {
     assert!(matches!(error, ConnectError::Silent { .. }), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn shutdown_tells_the_peers_and_frees_the_port() {
     let cluster = Cluster::new(1);
     let (a, b) = (cluster.node(1), cluster.node(2));
@@ -102,9 +102,24 @@ async fn shutdown_tells_the_peers_and_frees_the_port() {
     b.transport.shutdown().await;
     let end = tokio::time::timeout(PATIENCE, live.closed()).await.unwrap();
     assert!(end.to_string().contains("shutting down"), "{end}");
-    eventually("the port is free", async || binding.udp().is_ok()).await;
+    binding.given_back(PATIENCE).await;
+    drop(binding.udp().unwrap());
     let error = b.connect(&a).await.err().unwrap();
     assert!(matches!(error, ConnectError::ShutDown), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_talks_on_is_ended() {
+    let cluster = Cluster::new(1);
+    let (a, b) = (cluster.node(1), cluster.node(2));
+    let held = a.connect(&b).await.unwrap();
+    a.transport.0.outgoing.sweep().await;
+    assert_eq!(ask(&held, "still there?").await, "n2: still there?");
+    drop(held);
+    a.transport.0.outgoing.sweep().await;
+    let endpoint = b.transport.0.endpoint.load_full().unwrap();
+    eventually("both have forgotten it", async || endpoint.open_connections() == 0).await;
+    assert_eq!(ask(&a.connect(&b).await.unwrap(), "again").await, "n2: again");
 }
 
 /// The daemon is killed: nobody says goodbye. Its next life must not leave its peers to their idle
