@@ -39,6 +39,18 @@ async fn signal(host: &Host, signal: Signal) {
     let ServiceState::Running { pid, .. } = host.service.state("shop").await.unwrap() else { panic!() };
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
+    // A stop is in force once one of the threads has had a core to take it on; until then the others answer.
+    while signal == Signal::STOP && !is_stopped(pid) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn is_stopped(pid: rustix::process::Pid) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();
+    tasks.flatten().all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('T'))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -368,7 +380,8 @@ async fn a_vm_that_hangs_is_seen_within_one_limit_and_is_neither_up_nor_down() {
     signal(&host, Signal::STOP).await;
     let seen = tokio::time::timeout(Duration::from_secs(60), host.driver.observe()).await;
     signal(&host, Signal::CONT).await;
-    let Running::Unknown { reason } = seen.unwrap().unwrap().running else { panic!() };
+    let seen = seen.unwrap().unwrap();
+    let Running::Unknown { reason } = &seen.running else { panic!("{seen:?}") };
     assert!(reason.contains("did not answer within 1s"), "{reason}");
     // An answer that is late is nobody's, and the next question has its own; a busy machine may need some.
     loop {
