@@ -11,7 +11,6 @@ use relupd::driver::{
     Transition,
 };
 use relupd::ids::Digest;
-use relupd::service::{Service as _, ServiceState};
 use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
@@ -33,24 +32,6 @@ async fn repaired(host: &Host, decided: &str) {
 fn pointers(host: &Host) -> Vec<(PathBuf, Vec<u8>)> {
     let files = ["releases/RELEASES", "releases/start_erl.data", "bin/shop"];
     files.map(|file| host.root().join(file)).map(|path| (path.clone(), fs::read(path).unwrap())).into()
-}
-
-async fn signal(host: &Host, signal: Signal) {
-    let ServiceState::Running { pid, .. } = host.service.state("shop").await.unwrap() else { panic!() };
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
-    // A stop is in force once one of the threads has had a core to take it on; until then the others answer.
-    while signal == Signal::STOP && !is_stopped(pid) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-fn is_stopped(pid: rustix::process::Pid) -> bool {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();
-    tasks.flatten().all(|task| {
-        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('T'))
-    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,7 +292,7 @@ async fn mixed_code_is_found_and_cured_by_a_restart() {
 async fn down_is_seen_at_once_and_started_on_what_is_permanent() {
     let host = Host::running("0.1.0").await;
     let mut liveness = host.driver.liveness();
-    signal(&host, Signal::KILL).await;
+    host.signal(Signal::KILL).await;
     let down = liveness.wait_for(|lives| *lives == relupd::driver::Liveness::Down);
     tokio::time::timeout(Duration::from_secs(60), down).await.unwrap().unwrap();
     // Its sockets are closed a moment before the process is gone; until then it is neither up nor down.
@@ -377,9 +358,9 @@ async fn debris_of_an_interrupted_placing_is_named_and_replaced() {
 async fn a_vm_that_hangs_is_seen_within_one_limit_and_is_neither_up_nor_down() {
     let host = Host::with(|settings| settings.patience.observe = Duration::from_secs(1));
     host.first("0.1.0").await;
-    signal(&host, Signal::STOP).await;
+    host.signal(Signal::STOP).await;
     let seen = tokio::time::timeout(Duration::from_secs(60), host.driver.observe()).await;
-    signal(&host, Signal::CONT).await;
+    host.signal(Signal::CONT).await;
     let seen = seen.unwrap().unwrap();
     let Running::Unknown { reason } = &seen.running else { panic!("{seen:?}") };
     assert!(reason.contains("did not answer within 1s"), "{reason}");

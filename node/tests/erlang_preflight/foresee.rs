@@ -5,8 +5,7 @@ use relupd::driver::{
     CheckResult, Description, Foreseen, Liveness, Method, Outlook, Prospect, ReleaseDriver,
 };
 use relupd::ids::Digest;
-use relupd::service::{Service as _, ServiceState};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::fs;
 use std::sync::Arc;
 
@@ -113,11 +112,9 @@ async fn planning_carries_out_no_part_of_a_relup() {
 async fn a_vm_that_hangs_costs_its_own_answers_alone() {
     let host = Host::running("0.1.0").await;
     host.place("0.2.0").await;
-    let ServiceState::Running { pid, .. } = host.service.state("shop").await.unwrap() else { panic!() };
-    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    host.signal(Signal::STOP).await;
     let found = foreseen(&host, &up("0.2.0", None)).await;
-    kill_process(pid, Signal::CONT).unwrap();
+    host.signal(Signal::CONT).await;
     assert_eq!(unmet(&found), ["P9"], "{found:#?}");
     assert_eq!(unknown(&found), ["P6", "P13", "P4", "P10", "P11", "P12"], "{found:#?}");
 }

@@ -10,6 +10,7 @@ use relupd::driver::erlang::{ErlangDriver, ErlangSettings, Patience};
 use relupd::driver::{AppUser, Drained, Liveness, Method, Purge, ReleaseDriver, StagedRelease, Transition};
 use relupd::ids::{Digest, ReleaseVersion};
 use relupd::service::{Launch, Service, ServiceError, ServiceState};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -66,6 +67,14 @@ impl Service for TestService {
             Some(_ended) => ServiceState::Stopped,
         })
     }
+}
+
+fn is_stopped(pid: Pid) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();
+    tasks.flatten().all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('T'))
+    })
 }
 
 /// One host with the sample app's driver.
@@ -125,6 +134,17 @@ impl Host {
         self.driver.install(&first).await.unwrap();
         self.driver.verify(&first).await.unwrap();
         self.driver.commit(&first).await.unwrap();
+    }
+
+    /// Sends the VM a signal, which is in force when this returns.
+    pub async fn signal(&self, signal: Signal) {
+        let ServiceState::Running { pid, .. } = self.service.state("shop").await.unwrap() else { panic!() };
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        // A stop is taken on by one thread once it has a core; until then the others answer.
+        while signal == Signal::STOP && !is_stopped(pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits for the VM to dial a daemon that has come back.
