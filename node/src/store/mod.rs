@@ -116,7 +116,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Blocking work is cancelled only while the runtime shuts down, which drops this task too.
+            // Blocking work is cancelled only while the runtime shuts down; whoever waits for this is dropped with it, or
+            // left behind.
             Err(_) => std::future::pending().await,
         },
     }

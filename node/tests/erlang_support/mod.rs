@@ -136,12 +136,12 @@ impl Host {
         self.driver.commit(&first).await.unwrap();
     }
 
-    /// Sends the VM a signal, which is in force when this returns.
+    /// Sends the VM a signal. A stop is in force when this returns.
     pub async fn signal(&self, signal: Signal) {
         let ServiceState::Running { pid, .. } = self.service.state("shop").await.unwrap() else { panic!() };
         let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
-        // A stop is taken on by one thread once it has a core; until then the others answer.
+        // One thread takes it on once it has a core; until then the others answer.
         while signal == Signal::STOP && !is_stopped(pid) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -41,7 +41,10 @@ pub(super) async fn deliver(link: Arc<Link>, to: RaftId, mut messages: Receiver<
     let mut pause = FIRST_PAUSE;
     while let Some(first) = messages.recv().await {
         let mut connected = false;
-        let Err(error) = write_all(&link, to, first, &mut messages, &mut connected).await else { continue };
+        let Err(error) = write_all(&link, to, first, &mut messages, &mut connected).await else {
+            pause = FIRST_PAUSE;
+            continue;
+        };
         pause = if connected { FIRST_PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
         tracing::debug!(%to, %error, "raft messages got lost");
         link.report_unreachable(to);
