@@ -20,7 +20,10 @@ const RSS_BOUND_MB: f64 = 25.0;
 const CPU_BOUND_PERCENT: f64 = 1.0;
 
 /// The daemons are left alone for so long.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(120);
+
+/// Until a daemon is idle: what it talked on before is looked for every ten seconds, and ended.
+const CALM: Duration = Duration::from_secs(30);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,6 +72,7 @@ pub(super) async fn lost_leaders(
 pub(super) async fn idle(hosts: &Hosts, how_long: Duration) -> anyhow::Result<Vec<Figure>> {
     hosts.apply_quiet_spec().await?;
     hosts.settled().await?;
+    tokio::time::sleep(CALM).await;
     let pids: Vec<u32> = hosts.all().iter().map(|host| host.main_pid("relupd")).collect::<Result<_, _>>()?;
     let usage = || -> anyhow::Result<Vec<Usage>> {
         pids.iter().map(|pid| Usage::of(*pid).context("the daemon runs on")).collect()

@@ -17,22 +17,18 @@ use super::machine::StateMachine;
 use super::network::{ForwardError, RaftNetwork};
 use crate::ids::RaftId;
 use crate::transport::{Protocol, Transport};
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 /// Longer than any snapshot of the state; a peer that sends more is cut off.
 const MESSAGE_LIMIT: usize = 64 << 20;
 
-/// Messages to one peer that wait to be written. Raft allows 256 appends on their way; what is beyond
-/// this is stale by the time it would arrive.
-const OUTBOX: usize = 1024;
+/// Messages that wait to be handed out: a heartbeat for each of a thousand peers, several times over.
+const QUEUE: usize = 8192;
 
 /// A leader answers a forwarded request as soon as it has appended the entry, so no answer within two
 /// seconds means that it is gone; raft has elected another one by then.
@@ -41,9 +37,8 @@ const FORWARD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The network of a running daemon.
 pub struct QuicNetwork {
     link: Arc<Link>,
-    /// Senders to the tasks that write to each peer.
-    outboxes: ArcSwap<BTreeMap<RaftId, mpsc::Sender<Bytes>>>,
-    runtime: runtime::Handle,
+    /// One for all peers: what a tick says to each of them wakes the runtime's thread once.
+    queue: mpsc::Sender<(RaftId, Bytes)>,
 }
 
 /// What the tasks of all peers share.
@@ -66,12 +61,10 @@ impl QuicNetwork {
     /// A network that finds peers in this book. Needs a tokio runtime.
     #[must_use]
     pub fn new(transport: Transport, book: Arc<AddressBook>) -> Arc<Self> {
-        let link = Link { transport, book, report: OnceLock::new() };
-        Arc::new(Self {
-            link: Arc::new(link),
-            outboxes: ArcSwap::default(),
-            runtime: runtime::Handle::current(),
-        })
+        let link = Arc::new(Link { transport, book, report: OnceLock::new() });
+        let (queue, messages) = mpsc::channel(QUEUE);
+        tokio::spawn(outbox::hand_out(Arc::clone(&link), messages));
+        Arc::new(Self { link, queue })
     }
 
     /// Connects the member that was started on this network: from now on peers reach it. Only the
@@ -84,27 +77,12 @@ impl QuicNetwork {
             self.link.transport.register(Protocol::Raft, Arc::new(inbound));
         }
     }
-
-    fn outbox(&self, to: RaftId) -> mpsc::Sender<Bytes> {
-        if let Some(outbox) = self.outboxes.load().get(&to) {
-            return outbox.clone();
-        }
-        let (outbox, messages) = mpsc::channel(OUTBOX);
-        self.runtime.spawn(outbox::deliver(Arc::clone(&self.link), to, messages));
-        // Only the member's thread sends, so nobody else adds the same peer meanwhile.
-        self.outboxes.rcu(|outboxes| {
-            let mut outboxes = BTreeMap::clone(outboxes);
-            outboxes.insert(to, outbox.clone());
-            outboxes
-        });
-        outbox
-    }
 }
 
 #[async_trait]
 impl RaftNetwork for QuicNetwork {
     fn send(&self, to: RaftId, message: Bytes) {
-        match self.outbox(to).try_send(message) {
+        match self.queue.try_send((to, message)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => self.link.report_unreachable(to),
             Err(TrySendError::Closed(_)) => {

@@ -1,13 +1,18 @@
-//! Writes the messages for one peer, in order, on one stream.
+//! Hands messages to the task of their peer, which writes them, in order, on one stream.
 
 use super::{Link, MESSAGE_LIMIT};
 use crate::ids::RaftId;
 use crate::transport::{ConnectError, Connection, Protocol, SendStream, StreamError, write_frame};
 use bytes::{BufMut, Bytes, BytesMut};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
+
+/// Messages to one peer that wait to be written. Raft allows 256 appends on their way; what is beyond
+/// this is stale by the time it would arrive.
+const OUTBOX: usize = 1024;
 
 /// A message above this travels on a stream of its own, so that heartbeats overtake it. Appends stay
 /// below (1 MiB and one entry), snapshots may not.
@@ -37,7 +42,22 @@ enum DeliveryError {
 }
 
 /// Runs until the network is dropped.
-pub(super) async fn deliver(link: Arc<Link>, to: RaftId, mut messages: Receiver<Bytes>) {
+pub(super) async fn hand_out(link: Arc<Link>, mut queue: Receiver<(RaftId, Bytes)>) {
+    let mut outboxes: BTreeMap<RaftId, mpsc::Sender<Bytes>> = BTreeMap::new();
+    while let Some((to, message)) = queue.recv().await {
+        let outbox = outboxes.entry(to).or_insert_with(|| {
+            let (outbox, messages) = mpsc::channel(OUTBOX);
+            tokio::spawn(deliver(Arc::clone(&link), to, messages));
+            outbox
+        });
+        if outbox.try_send(message).is_err() {
+            link.report_unreachable(to);
+        }
+    }
+}
+
+/// Runs until nothing is handed out any more.
+async fn deliver(link: Arc<Link>, to: RaftId, mut messages: Receiver<Bytes>) {
     let mut pause = FIRST_PAUSE;
     while let Some(first) = messages.recv().await {
         let mut connected = false;
