@@ -68,11 +68,12 @@ impl Cluster {
         cluster
     }
 
-    /// So many nodes on 0.1.0, permanent.
+    /// So many nodes on 0.1.0, permanent and seen to be healthy.
     pub(super) async fn settled(nodes: u64, spec: AppSpec) -> Self {
         let cluster = Self::new(nodes, spec).await;
         let rollout = cluster.start("0.1.0").await;
         assert_eq!(cluster.end_of(rollout).await, Phase::Completed);
+        cluster.observed().await;
         cluster
     }
 
@@ -100,8 +101,8 @@ impl Cluster {
         self.shared.apply(Actor::Operator("test".to_owned()), command).await.unwrap()
     }
 
-    /// Plans and starts, once every node has said what it sees.
-    pub(super) async fn start(&self, text: &str) -> RolloutId {
+    /// Until every node has said what it sees.
+    async fn observed(&self) {
         self.until("every node has been observed", |state| {
             let app = &state.apps[&app()];
             app.instances.values().all(|instance| {
@@ -109,6 +110,11 @@ impl Cluster {
             })
         })
         .await;
+    }
+
+    /// Plans and starts, once every node has said what it sees.
+    pub(super) async fn start(&self, text: &str) -> RolloutId {
+        self.observed().await;
         loop {
             let state = Arc::clone(&self.shared.state.borrow());
             let draft = plan::draft(&state, &app(), &version(text)).unwrap();
