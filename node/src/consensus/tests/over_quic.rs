@@ -6,7 +6,7 @@ use super::{Ledger, fast};
 use crate::clock;
 use crate::consensus::quic::{AddressBook, PeerAddress, QuicNetwork};
 use crate::consensus::{
-    Exit, Handle, MembershipChange, Owner, ProposeError, StateMachine as _, Storage, start,
+    Exit, Handle, MembershipChange, Options, Owner, ProposeError, StateMachine as _, Storage, start,
 };
 use crate::identity::{
     Candidate, CertificateAuthority, PrivateKey, Revocations, SealingSecret, Serial, random,
@@ -31,16 +31,17 @@ struct Nodes {
     ca: CertificateAuthority,
     directory: TempDir,
     genesis: Vec<u8>,
+    options: Options,
     running: Vec<Node>,
 }
 
 impl Nodes {
-    fn new() -> Self {
+    fn new(options: Options) -> Self {
         let cluster = ClusterId::from_parts(1, 1);
         let serial = Serial::from_random(random());
         let ca = CertificateAuthority::create(cluster, serial, clock::wall()).expect("a CA");
         let (directory, genesis) = (TempDir::new().expect("a directory"), Ledger::default().snapshot());
-        Self { cluster, ca, directory, genesis: genesis.to_vec(), running: Vec::new() }
+        Self { cluster, ca, directory, genesis: genesis.to_vec(), options, running: Vec::new() }
     }
 
     fn transport(&self, node: NodeId) -> Transport {
@@ -69,8 +70,8 @@ impl Nodes {
         let (transport, book) = (self.transport(node), Arc::new(AddressBook::default()));
         let network = QuicNetwork::new(transport.clone(), Arc::clone(&book));
         let storage = storage.expect("a new state file");
-        let (handle, exit) =
-            start(storage, Ledger::default(), network.clone(), fast(), raft.0).expect("a member");
+        let (handle, exit) = start(storage, Ledger::default(), network.clone(), self.options.clone(), raft.0)
+            .expect("a member");
         network.attach(&handle);
         let address = PeerAddress { raft, node, address: transport.local_address() };
         self.running.push(Node { address, transport, book, handle, exit });
@@ -78,8 +79,8 @@ impl Nodes {
         self.running.iter().for_each(|node| node.book.replace(everybody.iter().copied(), []));
     }
 
-    async fn of_three() -> Self {
-        let mut nodes = Self::new();
+    async fn of_three(options: Options) -> Self {
+        let mut nodes = Self::new(options);
         for raft in [1, 2, 3].map(RaftId) {
             nodes.start(raft);
             if raft.0 > 1 {
@@ -100,12 +101,14 @@ impl Nodes {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_agree_over_mutual_tls_and_survive_their_leader() {
-    let mut nodes = Nodes::of_three().await;
+    let mut nodes = Nodes::of_three(fast()).await;
     for (number, node) in (0..).zip(&nodes.running) {
         assert_eq!(node.handle.propose(entry(number)).await, Ok(usize::try_from(number).expect("small")));
         assert!(node.handle.read_barrier().await.is_ok());
     }
-    let leader = nodes.running[1].handle.leadership().borrow().leader.expect("it just answered");
+    let mut leadership = nodes.running[1].handle.leadership();
+    let led = within(leadership.wait_for(|now| now.leader.is_some())).await.expect("it runs").leader;
+    let leader = led.expect("just seen");
     let position = nodes.running.iter().position(|node| node.address.raft == leader).expect("one of them");
     let Node { transport, handle, exit, .. } = nodes.running.remove(position);
     transport.shutdown().await;
@@ -118,7 +121,8 @@ async fn nodes_agree_over_mutual_tls_and_survive_their_leader() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_peer_may_not_propose_never_enters_the_leaders_log() {
-    let nodes = Nodes::of_three().await;
+    // Nobody else comes to lead between the look and the proposal.
+    let nodes = Nodes::of_three(Options { election_ticks: 1000, ..fast() }).await;
     for node in &nodes.running {
         let led = node.handle.leadership().borrow().is_self;
         let proposed = node.handle.propose(entry(FORGED)).await;
@@ -131,7 +135,7 @@ async fn what_a_peer_may_not_propose_never_enters_the_leaders_log() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_without_an_address_is_not_written_to() {
-    let mut nodes = Nodes::new();
+    let mut nodes = Nodes::new(fast());
     nodes.start(RaftId(1));
     nodes.start(RaftId(2));
     nodes.running[0].book.replace([nodes.running[0].address], []);
@@ -148,7 +152,7 @@ async fn a_member_without_an_address_is_not_written_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_joined_meanwhile_is_heard_and_answered_and_one_that_was_removed_is_not() {
     for (removed, heard) in [(true, false), (false, true)] {
-        let mut nodes = Nodes::new();
+        let mut nodes = Nodes::new(fast());
         nodes.start(RaftId(1));
         nodes.start(RaftId(2));
         let [first, second] = &nodes.running[..] else { panic!("two nodes") };
@@ -173,7 +177,8 @@ async fn a_leader_that_joined_meanwhile_is_heard_and_answered_and_one_that_was_r
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_snapshot_arrives() {
     let numbers: Vec<u8> = (0..400_000_u64).flat_map(u64::to_be_bytes).collect();
-    let mut nodes = Nodes::new();
+    // It is under way for longer than a small one, and each retry is another stream beside it.
+    let mut nodes = Nodes::new(Options { snapshot_retry: Duration::from_secs(20), ..fast() });
     nodes.genesis = numbers.clone();
     nodes.start(RaftId(1));
     nodes.start(RaftId(2));

@@ -1,7 +1,7 @@
 //! What consensus promises.
 
 use super::ledger::entry;
-use super::{Cluster, fast};
+use super::{Cluster, cluster::PATIENCE, fast};
 use crate::consensus::{MembershipChange, Options, ProposeError, ReadError, Role};
 use crate::ids::RaftId;
 use std::time::Duration;
@@ -137,7 +137,8 @@ async fn a_read_sees_everything_that_was_acknowledged_before_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_stops_hands_over_first() {
-    let mut cluster = Cluster::of(3, Options { election_ticks: 1000, ..fast() }).await;
+    let options = Options { election_ticks: 1000, handover_timeout: PATIENCE, ..fast() };
+    let mut cluster = Cluster::of(3, options).await;
     let leader = cluster.leader().await;
     cluster.stop(leader).await.expect("it stops");
     // An election would take a thousand ticks.
@@ -148,7 +149,8 @@ async fn a_leader_that_stops_hands_over_first() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_moves_on_request_of_any_member() {
-    let cluster = Cluster::of(3, fast()).await;
+    // It does not move on by itself.
+    let cluster = Cluster::of(3, Options { election_ticks: 1000, ..fast() }).await;
     let leader = cluster.leader().await;
     let others: Vec<_> = cluster.ids().into_iter().filter(|id| *id != leader).collect();
     cluster.handle(others[0]).transfer_leadership(others[1]).await.expect("all are there");
