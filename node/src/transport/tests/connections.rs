@@ -68,7 +68,7 @@ async fn one_way_messages_arrive_with_their_sender() {
     let (a, b) = (cluster.node(1), Node::silent(cluster.identity(2)));
     let (sender, mut arrived) = tokio::sync::mpsc::channel(8);
     b.transport.register(Protocol::Gossip, Arc::new(Collect(sender)));
-    let connection = a.transport.connect(b.id(), b.address(), Protocol::Gossip).await.unwrap();
+    let connection = a.dial(b.id(), b.address(), Protocol::Gossip).await.unwrap();
     connection.send(b"hello").await.unwrap();
     let message = tokio::time::timeout(PATIENCE, arrived.recv()).await.unwrap().unwrap();
     assert_eq!(message, (a.id(), b"hello".to_vec()));
@@ -89,7 +89,9 @@ async fn a_silent_address_is_given_up() {
     let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = nobody.local_addr().unwrap();
     let error = a.transport.connect(b.node, address, Protocol::Raft).await.err().unwrap();
-    assert!(matches!(error, ConnectError::Silent { .. }), "{error}");
+    // On a busy machine QUIC's own limit may be over before anybody looks.
+    let timed_out = matches!(error, ConnectError::Broken { source: quinn::ConnectionError::TimedOut, .. });
+    assert!(timed_out || matches!(error, ConnectError::Silent { .. }), "{error}");
 }
 
 #[tokio::test]

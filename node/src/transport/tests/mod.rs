@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const LIMIT: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 struct Cluster {
@@ -95,7 +95,22 @@ impl Node {
     }
 
     async fn connect(&self, to: &Self) -> Result<Connection, ConnectError> {
-        self.transport.connect(to.id(), to.address(), Protocol::Raft).await
+        self.dial(to.id(), to.address(), Protocol::Raft).await
+    }
+
+    /// Somebody answers there: where nobody does in time, the machine is busy, and it is tried again.
+    async fn dial(
+        &self,
+        node: NodeId,
+        address: SocketAddr,
+        protocol: Protocol,
+    ) -> Result<Connection, ConnectError> {
+        loop {
+            let dialed = self.transport.connect(node, address, protocol).await;
+            if !matches!(dialed, Err(ConnectError::Silent { .. })) {
+                return dialed;
+            }
+        }
     }
 
     fn serial(&self) -> Serial {

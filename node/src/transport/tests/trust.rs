@@ -9,7 +9,7 @@ async fn nodes_of_one_cluster_talk_over_every_protocol() {
     let cluster = Cluster::new(1);
     let (a, b) = (cluster.node(1), cluster.node(2));
     for protocol in [Protocol::Gossip, Protocol::Raft, Protocol::Store, Protocol::Preflight] {
-        let connection = a.transport.connect(b.id(), b.address(), protocol).await.unwrap();
+        let connection = a.dial(b.id(), b.address(), protocol).await.unwrap();
         assert_eq!((connection.node(), connection.protocol()), (b.id(), protocol));
         assert_eq!(ask(&connection, "hello").await, "n2: hello");
     }
@@ -40,7 +40,7 @@ async fn a_ca_with_the_same_cluster_id_is_foreign_all_the_same() {
 async fn node_a_is_refused_where_node_b_was_dialled() {
     let cluster = Cluster::new(1);
     let (a, b, c) = (cluster.node(1), cluster.node(2), cluster.node(3));
-    let error = c.transport.connect(b.id(), a.address(), Protocol::Raft).await.err().unwrap();
+    let error = c.dial(b.id(), a.address(), Protocol::Raft).await.err().unwrap();
     let text = error.to_string();
     assert!(matches!(error, ConnectError::NotTrusted { .. }), "{text}");
     assert!(text.contains(&format!("node {} answers", a.id())), "{text}");
