@@ -105,7 +105,9 @@ async fn the_exit_code_says_how_the_rollout_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_too_long_leaves_the_rollout_alone() {
-    let assert = against(&[v1::Phase::Rolling], &["rollout", "watch", "--timeout", "200ms"]).await.code(5);
+    // Named, for nothing says which one was meant where it is over before the first change comes.
+    let watch = ["rollout", "watch", "r7", "--timeout", "200ms"];
+    let assert = against(&[v1::Phase::Rolling], &watch).await.code(5);
     let stderr = text(&assert.get_output().stderr);
     assert!(stderr.contains("the rollout goes on"), "{stderr}");
     assert!(stderr.contains("relupctl rollout watch r7"), "{stderr}");

@@ -194,10 +194,12 @@ pub(crate) fn new_candidate(name: &str) -> Result<Candidate, crate::identity::Ke
 mod tests {
     use super::*;
     use crate::config::{self, Overrides};
+    use std::net::{Ipv4Addr, TcpListener, UdpSocket};
     use std::path::Path;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     fn outside(directory: &Path) -> Outside {
-        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let path = directory.join("relupd.toml");
         std::fs::write(&path, format!("listen = \"127.0.0.1:{port}\"\n")).unwrap();
         let (state, run) = (directory.join("state"), directory.join("run"));
@@ -213,6 +215,20 @@ mod tests {
             failed: CancellationToken::new(),
             again: CancellationToken::new(),
             metrics: Metrics::new(),
+        }
+    }
+
+    /// For TCP and UDP, and none that the kernel gives to whoever asks for any.
+    fn free_port() -> u16 {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number =
+                std::process::id().wrapping_mul(16).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+            let port = 10_000 + u16::try_from(number % 20_000).unwrap();
+            let address = (Ipv4Addr::LOCALHOST, port);
+            if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+                return port;
+            }
         }
     }
 

@@ -51,14 +51,17 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_millis(1);
 
-    /// So many intervals without a word are silence.
+    /// Where nothing is to be told: many intervals.
     const SILENCE: Duration = Duration::from_millis(100);
 
-    async fn is_told(times: u32, look: impl AsyncFn() -> bool) -> bool {
+    /// Where something is: however busy the machine is.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn is_told(times: u32, patience: Duration, look: impl AsyncFn() -> bool) -> bool {
         let (tell, mut told) = mpsc::unbounded_channel();
         let count = async {
             for _ in 0..times {
-                if tokio::time::timeout(SILENCE, told.recv()).await.is_err() {
+                if tokio::time::timeout(patience, told.recv()).await.is_err() {
                     return false;
                 }
             }
@@ -72,16 +75,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_loop_that_gets_round_is_told_again_and_again() {
-        assert!(is_told(3, async || true).await);
+        assert!(is_told(3, PATIENCE, async || true).await);
     }
 
     #[tokio::test]
     async fn a_stuck_loop_is_not_told() {
-        assert!(!is_told(1, async || std::future::pending().await).await);
+        assert!(!is_told(1, SILENCE, async || std::future::pending().await).await);
     }
 
     #[tokio::test]
     async fn a_loop_that_has_ended_is_not_told() {
-        assert!(!is_told(1, async || false).await);
+        assert!(!is_told(1, SILENCE, async || false).await);
     }
 }

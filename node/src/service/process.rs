@@ -218,7 +218,7 @@ mod tests {
         assert!(early.is_err(), "it still runs");
         process.signal(Signal::KILL).expect("ours");
         // It stays as a zombie: nobody has waited for it yet.
-        tokio::time::timeout(Duration::from_secs(10), process.exited())
+        tokio::time::timeout(Duration::from_secs(60), process.exited())
             .await
             .expect("it ended")
             .expect("a wait");

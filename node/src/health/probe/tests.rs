@@ -1,6 +1,6 @@
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 fn surroundings() -> Surroundings {
     let environment = BTreeMap::from([("WHO".to_owned(), "web-1".to_owned())]);
@@ -70,15 +70,16 @@ async fn http_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn nobody_listening_is_said_plainly() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    assert_eq!(ask(Probe::Tcp { address: address.clone() }, LONG).await, Ok(()));
-    drop(listener);
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let address = socket.local_addr().expect("an address").to_string();
     let reason = ask(Probe::Tcp { address: address.clone() }, LONG).await.expect_err("nobody listens");
     assert!(reason.starts_with(&format!("connect to {address}: Connection refused")), "{reason}");
     let url = format!("http://{address}/");
     let reason = ask(http(&url, None), LONG).await.expect_err("nobody listens");
     assert!(reason.starts_with(&format!("GET {url}: Connection refused")), "{reason}");
+    let _listener = socket.listen(1).expect("it listens");
+    assert_eq!(ask(Probe::Tcp { address }, LONG).await, Ok(()));
 }
 
 #[tokio::test]
