@@ -20,7 +20,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Longer than one node takes on a busy machine.
-const STEP_PATIENCE: Duration = Duration::from_secs(60);
+const STEP_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The command line, talking to one daemon.
 #[derive(Clone, Debug)]

@@ -9,28 +9,35 @@ use relupd::driver::{Drained, DriverError, Method, Purge, ReleaseDriver, Rung};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A request that is on its way, and what becomes of it.
-struct Request(JoinHandle<std::io::Result<(u16, String)>>);
+/// A request that is at work until it is woken, and what becomes of it.
+struct Request {
+    name: &'static str,
+    asked: JoinHandle<std::io::Result<(u16, String)>>,
+}
 
 impl Request {
     /// Its process is in the app's code before anything is loaded.
-    async fn begin(host: &Host, path: &str) -> Self {
-        let (port, path, others) = (host.port, path.to_owned(), at_work(host));
-        let asked = std::thread::spawn(move || erlang_support::get(port, &path));
+    async fn begin(host: &Host, name: &'static str) -> Self {
+        let (port, others) = (host.port, at_work(host));
+        let asked = std::thread::spawn(move || erlang_support::get(port, &format!("/slow/{name}")));
         while at_work(host) <= others {
             assert!(!asked.is_finished(), "the request was over before it was seen at work");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Self(asked)
+        Self { name, asked }
     }
 
     fn is_over(&self) -> bool {
-        self.0.is_finished()
+        self.asked.is_finished()
+    }
+
+    fn wake(&self, host: &Host) {
+        assert_eq!(host.get(&format!("/wake/{}", self.name)).unwrap().0, 200);
     }
 
     /// The version of the code that answered.
     fn answered_by(self) -> String {
-        let (status, body) = self.0.join().unwrap().unwrap();
+        let (status, body) = self.asked.join().unwrap().unwrap();
         assert_eq!(status, 200, "{body}");
         serde_json::from_str::<serde_json::Value>(&body).unwrap()["version"].as_str().unwrap().to_owned()
     }
@@ -63,7 +70,6 @@ async fn what_an_installation_does_to_processes_is_measured() {
     assert_eq!(failures, Vec::<String>::new());
     assert_eq!((measured.suspended, measured.code_changes), (1, 1), "{measured:?}");
     assert!(measured.longest_suspend > Duration::ZERO, "{measured:?}");
-    assert!(measured.longest_suspend < Duration::from_secs(5), "{measured:?}");
     assert!(measured.longest_code_change <= measured.longest_suspend, "{measured:?}");
     assert_eq!(measured.code_change_time, measured.longest_code_change);
     assert!(measured.longest_suspend <= measured.took, "{measured:?}");
@@ -79,16 +85,15 @@ async fn what_an_installation_does_to_processes_is_measured() {
 async fn a_slow_migration_is_seen_in_time_and_in_the_queue_of_its_process() {
     let host = Host::running("0.1.0").await;
     host.place("0.2.0").await;
-    host.get("/drowsy/300").unwrap();
+    host.get("/drowsy/2000").unwrap();
     let clients = [(); 3].map(|()| erlang_support::Load::start(host.port));
-    tokio::time::sleep(Duration::from_millis(200)).await;
     let up = transition("0.1.0", "0.2.0", Method::Hot);
     host.driver.install(&up).await.unwrap();
     let measured = host.driver.verify(&up).await.unwrap().expect("it was measured");
     for client in clients {
         assert_eq!(client.stop().1, Vec::<String>::new());
     }
-    let slow = Duration::from_millis(300);
+    let slow = Duration::from_secs(2);
     assert!(measured.longest_code_change >= slow && measured.longest_suspend >= slow, "{measured:?}");
     // Each client waits for its own request; what the release handler asks next may stand behind them.
     assert!((3..=5).contains(&measured.longest_queue), "{measured:?}");
@@ -109,33 +114,41 @@ async fn a_process_that_was_passed_over_is_named_and_nothing_is_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_ten_seconds_outlives_the_way_up_and_the_commit() {
+async fn a_long_request_outlives_the_way_up_and_the_commit() {
     let host = Host::running("0.1.0").await;
     host.place("0.2.0").await;
     let up = transition("0.1.0", "0.2.0", Method::Hot);
-    let request = Request::begin(&host, "/slow/10000").await;
+    let request = Request::begin(&host, "long").await;
     host.driver.install(&up).await.unwrap();
     host.driver.verify(&up).await.unwrap();
     let names = lingering(host.driver.drain(&up, Purge::Soft).await.unwrap());
     assert!(names.iter().any(|name| name.contains("shop_routes")), "{names:?}");
     assert!(!request.is_over());
+    request.wake(&host);
     host.drained(&up).await;
     host.driver.commit(&up).await.unwrap();
     assert_eq!(request.answered_by(), "0.1.0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_ten_seconds_outlives_a_trial_that_goes_back() {
+async fn long_requests_outlive_a_trial_that_goes_back() {
     let host = Host::running("0.1.0").await;
     host.place("0.2.0").await;
     let up = transition("0.1.0", "0.2.0", Method::Hot);
-    let before = Request::begin(&host, "/slow/10000").await;
+    let before = Request::begin(&host, "before").await;
     host.driver.install(&up).await.unwrap();
     host.driver.verify(&up).await.unwrap();
-    let during = Request::begin(&host, "/slow/12000").await;
-    host.driver.roll_back(&up, Rung::RelupDown).await.unwrap();
+    let during = Request::begin(&host, "during").await;
+    let woken = async {
+        // The way back has begun by then, and waits.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        before.wake(&host);
+    };
+    let (back, ()) = tokio::join!(host.driver.roll_back(&up, Rung::RelupDown), woken);
+    back.unwrap();
     assert_eq!(before.answered_by(), "0.1.0");
     assert!(!during.is_over(), "code of the version that is left becomes old, and is not purged");
+    during.wake(&host);
     assert_eq!(during.answered_by(), "0.2.0");
 }
 

@@ -5,12 +5,15 @@
 -export([start_link/0, bump/0, count/0, layout/0]).
 -export([init/1, handle_call/3, handle_cast/2, code_change/3]).
 
+%% On a busy machine a migration may take long.
+-define(PATIENCE_MS, 60000).
+
 -record(state, {count = 0, since}).
 
 start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
-bump() -> gen_server:call(?MODULE, bump).
-count() -> gen_server:call(?MODULE, count).
-layout() -> gen_server:call(?MODULE, layout).
+bump() -> gen_server:call(?MODULE, bump, ?PATIENCE_MS).
+count() -> gen_server:call(?MODULE, count, ?PATIENCE_MS).
+layout() -> gen_server:call(?MODULE, layout, ?PATIENCE_MS).
 
 init([]) -> {ok, #state{since = started}}.
 

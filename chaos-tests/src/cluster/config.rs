@@ -37,6 +37,8 @@ pub struct SpecConfig {
     pub bake: Duration,
     /// From one round of health checks to the next.
     pub interval: Duration,
+    /// A health check that takes longer has failed.
+    pub probe_timeout: Duration,
     /// After the canary: `auto` or `manual`.
     pub promote: &'static str,
     /// Nodes that cannot be reached while preparing: `refuse` or `skip`.
@@ -52,6 +54,7 @@ impl Default for SpecConfig {
         Self {
             bake: Duration::from_secs(2),
             interval: Duration::from_millis(300),
+            probe_timeout: Duration::from_secs(2),
             promote: "auto",
             unreachable: "refuse",
             progress_deadline: Duration::from_secs(300),
@@ -89,7 +92,7 @@ start_grace = "30s"
 name = "ready"
 http = "http://{{{{node.address}}}}:{port}/health"
 status = 200
-timeout = "2s"
+timeout = "{probe_timeout}ms"
 
 [upgrade]
 canary = 1
@@ -105,6 +108,7 @@ progress_deadline = "{progress}ms"
             directory = directory.display(),
             interval = self.interval.as_millis(),
             bake = self.bake.as_millis(),
+            probe_timeout = self.probe_timeout.as_millis(),
             promote = self.promote,
             unreachable = self.unreachable,
             progress = self.progress_deadline.as_millis(),

@@ -1,7 +1,7 @@
 //! Files of a release that somebody or some disk has harmed.
 
-use crate::support::{Play, assert_says, quick};
-use chaos_tests::cluster::{APP, SpecConfig};
+use crate::support::{Play, assert_says, bakes_for_long};
+use chaos_tests::cluster::APP;
 use chaos_tests::ctl::Rollout;
 use chaos_tests::wait;
 use std::fs;
@@ -57,11 +57,9 @@ async fn what_is_missing_of_a_placed_release_is_put_back_and_what_is_other_is_na
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_finds_no_way_back_is_named_with_the_command_to_run() {
-    let spec = SpecConfig { bake: Duration::from_secs(60), ..quick() };
-    let play = Play::installed_as(1, &["0.2.0", "0.3.0"], &quick()).await;
-    let path = play.cluster.write_spec(&spec).unwrap();
+    let play = Play::installed(1, &["0.2.0", "0.3.0"]).await;
+    play.apply(&bakes_for_long()).await;
     let ctl = play.ctl();
-    ctl.run(&["app", "apply", &path.to_string_lossy()]).await.unwrap();
     let plan = ctl.plan(APP, "0.3.0").await.unwrap();
     let id = ctl.start(&plan).await.unwrap();
     ctl.rollout_until(&id, "the node bakes", |rollout| rollout.nodes[0].step == "baking").await.unwrap();

@@ -1,7 +1,7 @@
 //! VMs that die by themselves.
 
-use crate::support::{Play, quick};
-use chaos_tests::cluster::{APP, SpecConfig};
+use crate::support::{Play, bakes_for_long};
+use chaos_tests::cluster::APP;
 use chaos_tests::wait;
 use chaos_tests::witness::Testimony;
 use rustix::process::Signal;
@@ -11,8 +11,8 @@ const REVIVAL: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vm_that_dies_while_it_bakes_halts_the_rollout_and_comes_back_on_the_old_release() {
-    let spec = SpecConfig { bake: Duration::from_secs(5), ..quick() };
-    let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &spec).await;
+    let play = Play::installed(1, &["0.1.0", "0.2.0"]).await;
+    play.apply(&bakes_for_long()).await;
     let (_, app) = play.cluster.apps().remove(0);
     let ctl = play.ctl();
     let plan = ctl.plan(APP, "0.2.0").await.unwrap();

@@ -1,6 +1,6 @@
 //! Requests that take their time, processes that linger, and what an upgrade may cost.
 
-use crate::support::{Play, assert_says, quick};
+use crate::support::{Play, assert_says, bakes_for_long, quick};
 use chaos_tests::cluster::{APP, SpecConfig};
 use chaos_tests::http::{self, Answer};
 use chaos_tests::wait;
@@ -8,24 +8,33 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Longer than ten seconds, so that it is still at work when the commit is due, on a busy machine too.
-const LONG: &str = "/slow/15000";
+/// A busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A long request on every node, each at work in the app's code.
+/// Longer than a long request is at work.
+const LONG: Duration = Duration::from_secs(240);
+
+/// A long request on every node, each at work in the app's code until it is woken.
 async fn at_work(play: &Play) -> Vec<JoinHandle<anyhow::Result<Answer>>> {
     let ask = |(_, app): (String, SocketAddr)| {
-        tokio::spawn(async move { http::get_within(app, LONG, Duration::from_secs(60)).await })
+        tokio::spawn(async move { http::get_within(app, "/slow/long", LONG).await })
     };
     let asked = play.cluster.apps().into_iter().map(ask).collect();
     for (node, app) in play.cluster.apps() {
         let what = format!("{node} works at the long request");
-        let works = wait::until(&what, Duration::from_secs(10), async || {
+        let works = wait::until(&what, PATIENCE, async || {
             let answer = http::get(app, "/slow").await?;
             Ok(answer.body.contains("\"at_work\":1").then_some(()))
         });
         works.await.unwrap();
     }
     asked
+}
+
+async fn wake(play: &Play) {
+    for (_, app) in play.cluster.apps() {
+        assert_eq!(http::get(app, "/wake/long").await.unwrap().status, 200);
+    }
 }
 
 async fn answered_by(requests: Vec<JoinHandle<anyhow::Result<Answer>>>, version: &str) {
@@ -45,15 +54,16 @@ async fn long_requests_outlive_up_commit_and_down() {
         let plan = ctl.plan(APP, to).await.unwrap();
         assert!(plan.steps.iter().all(|step| step.method == "hot"), "{plan:?}");
         let rollout = ctl.start(&plan).await.unwrap();
-        let why = wait::until("`rollout why` names who is waited for", Duration::from_secs(60), async || {
+        let why = wait::until("`rollout why` names who is waited for", PATIENCE, async || {
             let why = ctl.run(&["rollout", "why", &rollout]).await?.stdout;
             Ok(why.contains("in shop_routes").then_some(why))
         });
         assert_says(&why.await.unwrap(), &["committing", "drains old code since"]);
-        assert!(requests.iter().any(|request| !request.is_finished()));
+        assert!(requests.iter().all(|request| !request.is_finished()));
         let shown = ctl.rollout(&rollout).await.unwrap();
         assert!(shown.nodes.iter().any(|node| node.detail.contains("still in old code")), "{shown:?}");
 
+        wake(&play).await;
         let ended = ctl.watch_to_end(&rollout).await.unwrap();
         assert_eq!(ended.summary.phase, "completed", "{}", ended.summary.reason);
         answered_by(requests, from).await;
@@ -70,17 +80,19 @@ async fn long_requests_outlive_up_commit_and_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_request_outlives_a_trial_that_is_taken_back() {
-    // The way back is healthy only after a bake of its own.
-    let spec = SpecConfig { bake: Duration::from_secs(6), ..quick() };
-    let play = Play::installed_as(1, &["0.1.0", "0.2.0"], &spec).await;
+    let play = Play::installed(1, &["0.1.0", "0.2.0"]).await;
+    play.apply(&bakes_for_long()).await;
     let ctl = play.ctl();
     let requests = at_work(&play).await;
     let plan = ctl.plan(APP, "0.2.0").await.unwrap();
     let rollout = ctl.start(&plan).await.unwrap();
     let bakes = ctl.rollout_until(&rollout, "it bakes", |rollout| rollout.nodes[0].step == "baking");
     bakes.await.unwrap();
-    assert!(requests.iter().all(|request| !request.is_finished()));
     ctl.run(&["rollout", "abort", &rollout]).await.unwrap();
+    let turns = ctl.rollout_until(&rollout, "it turns back", |rollout| rollout.nodes[0].step == "reverting");
+    turns.await.unwrap();
+    assert!(requests.iter().all(|request| !request.is_finished()));
+    wake(&play).await;
     let ended = ctl.watch_to_end(&rollout).await.unwrap();
     assert_eq!(ended.summary.phase, "reverted", "{}", ended.summary.reason);
     assert_says(&ended.nodes[0].detail, &["relup down"]);
@@ -119,7 +131,7 @@ async fn who_lingers_in_old_code_is_killed_where_the_policy_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_suspended_a_process_for_too_long_is_taken_back() {
     let reason = refused("max_suspend = \"50ms\"", "/drowsy/200").await;
-    assert_says(&reason, &["verification failed", "suspended for 2", "max_suspend is 50ms"]);
+    assert_says(&reason, &["verification failed", "suspended for ", "max_suspend is 50ms"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

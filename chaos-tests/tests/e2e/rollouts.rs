@@ -1,6 +1,6 @@
 //! The demo's scenes, as tests.
 
-use crate::support::Play;
+use crate::support::{Play, bakes_for_a_while};
 use chaos_tests::report::{Figure, Report};
 use chaos_tests::scenes::{code_change_crashes, falls_ill, form, hot, leader_dies};
 
@@ -32,6 +32,7 @@ async fn a_code_change_that_crashes_leaves_every_node_on_the_old_release() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leader_may_die_in_the_middle_of_a_rollout() {
     let mut play = Play::installed(3, &["0.2.0", "0.1.0"]).await;
+    play.apply(&bakes_for_a_while()).await;
     assert_observed(leader_dies::play(&mut play).await.unwrap());
 }
 

@@ -53,11 +53,16 @@ impl Play {
             let archive = self.samples.archive(version);
             ctl.run(&["release", "push", &archive.to_string_lossy()]).await.unwrap();
         }
-        let path = self.cluster.write_spec(spec).unwrap();
-        ctl.run(&["app", "apply", &path.to_string_lossy()]).await.unwrap();
+        self.apply(spec).await;
         let rolled = ctl.roll(APP, versions[0]).await.unwrap();
         assert_eq!(rolled.summary.phase, "completed", "{}", rolled.summary.reason);
         self.healthy(0).await.unwrap();
+    }
+
+    /// What the app's spec says from now on.
+    pub(crate) async fn apply(&self, spec: &SpecConfig) {
+        let path = self.cluster.write_spec(spec).unwrap();
+        self.ctl().run(&["app", "apply", &path.to_string_lossy()]).await.unwrap();
     }
 
     /// The command line on the first node.
@@ -94,13 +99,24 @@ impl Drop for Play {
     }
 }
 
-/// Policy and checks that do not let a test wait.
+/// Policy and checks that do not let a test wait, and take no busy machine for an ill app.
 pub(crate) fn quick() -> SpecConfig {
     SpecConfig {
         bake: Duration::from_millis(800),
         interval: Duration::from_millis(200),
+        probe_timeout: Duration::from_secs(20),
         ..SpecConfig::default()
     }
+}
+
+/// The same for a node that is to be met while it bakes, on a busy machine too, and does not come to its end.
+pub(crate) fn bakes_for_long() -> SpecConfig {
+    SpecConfig { bake: Duration::from_secs(60), ..quick() }
+}
+
+/// The same for nodes that have to come to its end as well.
+pub(crate) fn bakes_for_a_while() -> SpecConfig {
+    SpecConfig { bake: Duration::from_secs(12), ..quick() }
 }
 
 /// An error must name the thing and what to do.

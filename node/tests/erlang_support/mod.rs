@@ -18,7 +18,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::sync::Mutex;
@@ -109,9 +109,15 @@ impl Host {
 
     /// A daemon that died and came back: the app went on meanwhile.
     pub fn reopen(self) -> Self {
+        self.reopen_with(|_| {})
+    }
+
+    /// The same, with other settings from then on.
+    pub fn reopen_with(self, change: impl FnOnce(&mut ErlangSettings)) -> Self {
         let Self { directory, driver, service, port } = self;
         drop(driver);
-        let settings = settings(directory.path(), port);
+        let mut settings = settings(directory.path(), port);
+        change(&mut settings);
         let driver = ErlangDriver::open(settings, Arc::clone(&service) as Arc<dyn Service>).unwrap();
         Self { directory, driver, service, port }
     }
@@ -198,7 +204,7 @@ impl Host {
 
 pub fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -264,8 +270,19 @@ pub fn transition(from: &str, to: &str, method: Method) -> Transition {
     Transition { from: Some(vsn(from)), to: vsn(to), method, operation: format!("test/{from}-{to}") }
 }
 
+/// None of those that the kernel gives to whoever asks for any: it is taken some time after this, and again by
+/// every later life of the app.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests that run side by side begin apart from each other.
+    let first = std::process::id().wrapping_mul(16);
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = 10_000 + u16::try_from(number).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The archive of one of the sample app's releases.
@@ -273,9 +290,9 @@ pub fn archive(version: &str) -> PathBuf {
     sample().join(format!("shop-{version}.tar.gz"))
 }
 
-/// The sample app's releases; built by the first test that needs them.
+/// The sample app's releases, which the end-to-end tests share; built by the first test that needs them.
 fn sample() -> PathBuf {
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample");
+    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/samples");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../chaos-tests/sample/build.sh");
     let built = Command::new(&script).arg(&out).stdout(Stdio::null()).status().unwrap();
     assert!(

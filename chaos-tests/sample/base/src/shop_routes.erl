@@ -29,10 +29,14 @@ respond(<<"/thaw">>) ->
 respond(<<"/linger">>) ->
     spawn(fun() -> register(shop_lingering, self()), linger() end),
     {200, json(#{lingers => true})};
-%% A request that takes so many milliseconds, in this version of the module.
-respond(<<"/slow/", Ms/binary>>) ->
-    timer:sleep(binary_to_integer(Ms)),
+%% A request that is at work in this version of the module until it is woken by its name.
+respond(<<"/slow/", Name/binary>>) ->
+    true = register(binary_to_atom(Name), self()),
+    sleep(),
     {200, json(#{version => ?VERSION})};
+respond(<<"/wake/", Name/binary>>) ->
+    binary_to_existing_atom(Name) ! wake,
+    {200, json(#{woken => true})};
 %% How many of these are at work.
 respond(<<"/slow">>) ->
     {200, json(#{at_work => length([Pid || Pid <- processes(), is_slow(Pid)])})};
@@ -74,12 +78,12 @@ respond(<<"/code">>) ->
 respond(_Path) ->
     {404, json(#{error => "no such page"})}.
 
-%% A request sleeps in here, called by the code that answers it.
+%% Called by the code that answers, which is on the stack meanwhile.
+sleep() ->
+    receive wake -> ok end.
+
 is_slow(Pid) ->
-    case process_info(Pid, current_stacktrace) of
-        {current_stacktrace, [{timer, sleep, 1, _} | Callers]} -> lists:keymember(?MODULE, 1, Callers);
-        _ -> false
-    end.
+    process_info(Pid, current_function) =:= {current_function, {?MODULE, sleep, 0}}.
 
 %% Stays in this version of the module until it is told to end.
 linger() ->
