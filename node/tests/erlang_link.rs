@@ -18,7 +18,7 @@ fn own_uid() -> u32 {
 
 /// Whether the daemon closes the connection rather than answers.
 fn is_closed(stream: &mut UnixStream) -> bool {
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout that is not zero");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout that is not zero");
     // A reset says the same as an end of file: the daemon left without reading everything.
     match stream.read(&mut [0; 16]) {
         Ok(read) => read == 0,

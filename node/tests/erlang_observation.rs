@@ -356,8 +356,9 @@ async fn debris_of_an_interrupted_placing_is_named_and_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vm_that_hangs_is_seen_within_one_limit_and_is_neither_up_nor_down() {
-    let host = Host::with(|settings| settings.patience.observe = Duration::from_secs(1));
-    host.first("0.1.0").await;
+    let host = Host::running("0.1.0").await;
+    let host = host.reopen_with(|settings| settings.patience.observe = Duration::from_secs(1));
+    host.settle().await;
     host.signal(Signal::STOP).await;
     let seen = tokio::time::timeout(Duration::from_secs(60), host.driver.observe()).await;
     host.signal(Signal::CONT).await;
