@@ -3,7 +3,7 @@
 //! kept: daemons and app VMs, each by its identity.
 
 mod config;
-mod ports;
+pub mod ports;
 
 use crate::binaries::Binaries;
 use crate::ctl::{Ctl, Status};
@@ -27,7 +27,7 @@ pub const APP: &str = "shop";
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// From SIGTERM until a daemon is gone.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest run directory that leaves room for sockets below it.
 const MAX_RUN_DIRECTORY: usize = 48;

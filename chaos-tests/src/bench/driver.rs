@@ -4,6 +4,7 @@
 use super::Bench;
 use super::real::{NEW, OLD};
 use super::statistics::Samples;
+use crate::cluster::ports;
 use crate::report::{Figure, Report};
 use crate::samples::Samples as Releases;
 use anyhow::{Context as _, ensure};
@@ -14,7 +15,7 @@ use relupd::ids::{Digest, ReleaseVersion};
 use relupd::service::child::ChildService;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,7 @@ fn open(bench: &Bench, directory: &Path) -> anyhow::Result<ErlangDriver> {
     for needed in [&state, &run] {
         fs::create_dir_all(needed)?;
     }
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = ports::free(&[Ipv4Addr::LOCALHOST])?;
     let settings = ErlangSettings {
         app: "shop".parse()?,
         release: "shop".parse()?,

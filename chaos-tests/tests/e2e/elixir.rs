@@ -1,13 +1,14 @@
 //! What `mix release` makes, through a daemon: pushed as it is, its relup made by the cluster, rolled hot.
 
 use crate::support::{Play, assert_says};
+use chaos_tests::cluster::ports;
 use chaos_tests::crash::{Fault, Points};
 use chaos_tests::http;
 use chaos_tests::samples::ElixirSamples;
 use chaos_tests::wait;
 use serde_json::Value;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 fn spec(play: &Play, app: SocketAddr) -> String {
@@ -153,5 +154,5 @@ async fn bring(play: &Play, samples: &ElixirSamples) -> SocketAddr {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free(&[Ipv4Addr::LOCALHOST]).unwrap()))
 }
