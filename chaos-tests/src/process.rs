@@ -29,6 +29,16 @@ impl Identity {
         fields.first().is_some_and(|state| state != "Z") && start_time(self.pid) == Some(self.start_time)
     }
 
+    /// Whether none of its threads runs any more, for a stop that was sent: each takes it on for itself.
+    #[must_use]
+    pub fn is_stopped(self) -> bool {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.pid)) else { return true };
+        tasks.flatten().all(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with(['T', 'Z']))
+        })
+    }
+
     /// Sends a signal to it, or to its whole process group.
     pub fn signal(self, signal: Signal, group: bool) {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return };

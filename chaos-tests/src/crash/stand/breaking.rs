@@ -16,6 +16,9 @@ pub(super) const REACH: Duration = Duration::from_secs(60);
 /// How long a VM stands still, at most: every timeout on the way may have to run out.
 const HANG: Duration = Duration::from_secs(600);
 
+/// Until a stop that was sent is in force.
+const STOP: Duration = Duration::from_secs(60);
+
 /// How long the disk fails, at most.
 const DISK_TROUBLE: Duration = Duration::from_millis(1500);
 
@@ -96,7 +99,11 @@ impl Stand {
     }
 
     async fn cut_power(&mut self, vms: &[Identity]) -> anyhow::Result<()> {
-        vms.iter().for_each(|vm| vm.signal(Signal::STOP, false));
+        let daemon = self.cluster.members()[0].pid().and_then(Identity::of);
+        let everybody: Vec<Identity> = vms.iter().copied().chain(daemon).collect();
+        everybody.iter().for_each(|process| process.signal(Signal::STOP, false));
+        let stopped = async || Ok(everybody.iter().all(|process| process.is_stopped()).then_some(()));
+        wait::closely("nobody uses the disk", STOP, stopped).await?;
         self.disk.capture()?;
         self.end_everything().await?;
         self.disk.lose_power()?;
