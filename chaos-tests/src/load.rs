@@ -43,13 +43,22 @@ struct Bumped {
 impl Load {
     /// Begins to ask every node; answers go into a new log.
     pub fn start(apps: &[(String, SocketAddr)], log: &Path) -> anyhow::Result<Self> {
+        Self::start_within(apps, log, http::PATIENCE)
+    }
+
+    /// The same. Requests that take longer have failed.
+    pub fn start_within(
+        apps: &[(String, SocketAddr)],
+        log: &Path,
+        patience: Duration,
+    ) -> anyhow::Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
         let (answers, answered) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         for (node, app) in apps {
             for client in 0..CLIENTS {
                 let offset = PACE * client / CLIENTS;
-                tokio::spawn(ask(node.clone(), *app, offset, answers.clone(), stopped.clone()));
+                tokio::spawn(ask(node.clone(), *app, offset, patience, answers.clone(), stopped.clone()));
             }
         }
         Ok(Self { stop, log: tokio::spawn(write(answered, file)) })
@@ -66,6 +75,7 @@ async fn ask(
     node: String,
     app: SocketAddr,
     offset: Duration,
+    patience: Duration,
     answers: mpsc::UnboundedSender<Answer>,
     stopped: watch::Receiver<bool>,
 ) {
@@ -76,7 +86,7 @@ async fn ask(
     while !*stopped.borrow() && stopped.has_changed().is_ok() {
         ticks.tick().await;
         let asked = monotonic();
-        let outcome = match http::get(app, "/bump").await {
+        let outcome = match http::get_within(app, "/bump", patience).await {
             Ok(answer) => outcome(&answer),
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };

@@ -20,7 +20,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Health is judged over some rounds, and then has to get around.
-const HEALTH_PATIENCE: Duration = Duration::from_secs(20);
+const HEALTH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A request that nobody forgets is answered within this, on a busy machine too.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where scenes are played.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Stage {
     }
 
     fn load(&self, scene: &str) -> anyhow::Result<Load> {
-        Load::start(&self.cluster.apps(), &self.load_log(scene))
+        Load::start_within(&self.cluster.apps(), &self.load_log(scene), REQUEST_PATIENCE)
     }
 
     fn load_log(&self, scene: &str) -> PathBuf {

@@ -26,7 +26,7 @@ async fn a_node_that_joins_is_brought_to_the_apps_release() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_missed_a_rollout_is_brought_to_the_apps_release_when_it_returns() {
-    let spec = SpecConfig { unreachable: "skip", progress_deadline: Duration::from_secs(15), ..quick() };
+    let spec = SpecConfig { unreachable: "skip", progress_deadline: Duration::from_secs(45), ..quick() };
     let mut play = Play::installed_as(3, &["0.1.0", "0.2.0"], &spec).await;
     play.cluster.kill_daemon(2).unwrap();
     let ctl = play.ctl();

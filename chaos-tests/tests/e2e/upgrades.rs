@@ -47,8 +47,9 @@ impl Hosts {
             fs::write(&installer, format!("#!/bin/sh\ntouch {}\n", own.join("asked").display())).unwrap();
             fs::set_permissions(&installer, fs::Permissions::from_mode(0o755)).unwrap();
             let text = fs::read_to_string(member.config()).unwrap();
+            // Whoever leads when the roll begins leads until its turn comes, on a busy machine too.
             let more = format!(
-                "\n[upgrade]\ninstaller = {installer:?}\nkeys = {:?}\ndirectory = {own:?}\n",
+                "\n[raft]\nelection_ticks = 50\n\n[upgrade]\ninstaller = {installer:?}\nkeys = {:?}\ndirectory = {own:?}\n",
                 at("keys")
             );
             fs::write(member.config(), text + &more).unwrap();
