@@ -163,7 +163,7 @@ fn node(state: &ClusterState, rollout: &Rollout, planned: &PlanStep) -> v1::Node
         detail,
         checks: progress.map(|found| found.preflight()).unwrap_or_default().iter().map(check).collect(),
         measured: progress.and_then(|progress| progress.notes.measured.as_ref()).map(measured),
-        old_code: progress.map(|progress| progress.notes.old_code.clone()).unwrap_or_default(),
+        old_code: progress.map(|found| waited_for(found).to_vec()).unwrap_or_default(),
     }
 }
 
@@ -230,9 +230,13 @@ fn step(progress: &NodeProgress) -> (v1::NodeStep, String) {
     }
 }
 
-/// Who is waited for.
+/// Its agent's last word on them may come before the one that it drains no more.
+fn waited_for(progress: &NodeProgress) -> &[String] {
+    if matches!(progress.step, Step::Draining { .. }) { &progress.notes.old_code } else { &[] }
+}
+
 fn old_code(progress: &NodeProgress) -> String {
-    let processes = &progress.notes.old_code;
+    let processes = waited_for(progress);
     if processes.is_empty() { String::new() } else { format!("still in old code: {}", processes.join("; ")) }
 }
 
@@ -256,4 +260,35 @@ fn remarkable(checks: &[Check]) -> String {
 fn tried_rungs(tried: &[TriedRung]) -> String {
     let lines: Vec<String> = tried.iter().map(|one| format!("{}: {}", one.rung, one.reason)).collect();
     lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Method;
+    use crate::ids::Generation;
+    use crate::state::rollout::Notes;
+    use relupd_core::samples;
+
+    fn lingering(step: Step) -> NodeProgress {
+        NodeProgress {
+            position: 0,
+            method: Method::Hot,
+            touched: Some(Generation(1)),
+            had_its_turn: false,
+            orphaned: false,
+            step,
+            checks: Vec::new(),
+            notes: Notes { measured: None, old_code: vec!["<0.7.0> in shop".to_owned()] },
+        }
+    }
+
+    #[test]
+    fn who_runs_old_code_is_named_while_it_is_waited_for() {
+        let boot_nonce = samples::life("1-1");
+        let draining = lingering(Step::Draining { generation: Generation(2), boot_nonce });
+        assert_eq!(waited_for(&draining), ["<0.7.0> in shop"]);
+        assert_eq!(step(&draining).1, "still in old code: <0.7.0> in shop");
+        assert!(waited_for(&lingering(Step::Committed)).is_empty());
+    }
 }
