@@ -6,14 +6,13 @@ use super::credentials::Credentials;
 use super::dial::Outgoing;
 use super::error::CloseCode;
 use super::join::Admission;
+use super::timers::PunctualRuntime;
 use super::{ConnectError, Connection, Protocol, reset, tls};
 use crate::identity::SealingSecret;
 use crate::ids::NodeId;
 use arc_swap::ArcSwapOption;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
-};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,7 +144,8 @@ pub(super) fn endpoint(
     config: EndpointConfig,
     server: Option<ServerConfig>,
 ) -> Result<Endpoint, BindError> {
-    Endpoint::new(config, server, socket, Arc::new(TokioRuntime)).map_err(|source| binding.udp_error(source))
+    Endpoint::new(config, server, socket, Arc::new(PunctualRuntime))
+        .map_err(|source| binding.udp_error(source))
 }
 
 fn server_config(credentials: &Arc<Credentials>) -> ServerConfig {

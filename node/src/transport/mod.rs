@@ -16,6 +16,7 @@ mod frame;
 pub mod join;
 mod protocol;
 mod reset;
+mod timers;
 mod tls;
 mod verify;
 
